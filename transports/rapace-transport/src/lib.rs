@@ -1,0 +1,18 @@
+//! The link between two rapace peers: an ordered, reliable sequence of whole frames.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`link`] | the [`Transport`] trait and its two halves |
+//! | [`error`] | how a link ends: [`LinkError`], [`Death`] |
+//!
+//! A transport knows frames and nothing about what they mean: no channel, call or credit is named
+//! here. It does not spawn tasks and does not read a clock.
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod link;
+
+pub use rapace_core::DeadlineForm;
+
+pub use error::{Death, ExitReason, LinkError};
+pub use link::{FrameSink, FrameSource, LinkInfo, Transport};

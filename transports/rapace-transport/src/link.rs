@@ -1,0 +1,101 @@
+//! The [`Transport`] trait.
+
+use std::task::{Context, Poll};
+
+use rapace_core::DeadlineForm;
+use rapace_core::frame::{Frame, Loan};
+
+use crate::LinkError;
+
+/// What a transport tells about itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkInfo {
+    /// The kind of transport, for people: `mem`, `unix`, `tcp`, `shm`, …
+    pub kind: &'static str,
+    /// How this transport carries deadlines.
+    pub deadline: DeadlineForm,
+    /// The longest payload that one frame can carry, in bytes; `u32::MAX` when only the session's
+    /// limits bound it.
+    pub payload_bytes_max: u32,
+    /// Payloads of at least this many bytes are written from where they are instead of being
+    /// copied into a send buffer first; the codec keeps `Bytes` fields of that size apart.
+    /// `usize::MAX` when gathering never pays.
+    pub gather_bytes_min: usize,
+    /// Whether [`FrameSink::poll_loan`] gives memory worth encoding into.
+    pub lends: bool,
+}
+
+/// One end of a link.
+///
+/// Object safe: no transport type appears in users' code.
+pub trait Transport: Send + 'static {
+    /// What this transport is.
+    fn info(&self) -> LinkInfo;
+
+    /// The two directions, which are driven apart.
+    fn split(self: Box<Self>) -> (Box<dyn FrameSink>, Box<dyn FrameSource>);
+}
+
+impl Transport for Box<dyn Transport> {
+    fn info(&self) -> LinkInfo {
+        (**self).info()
+    }
+
+    fn split(self: Box<Self>) -> (Box<dyn FrameSink>, Box<dyn FrameSource>) {
+        (*self).split()
+    }
+}
+
+/// The sending direction.
+///
+/// Every method may be called from any task: a waiting call registers the waker of the context it
+/// was given, and the last one registered is woken.
+pub trait FrameSink: Send {
+    /// Ready when [`FrameSink::send`] may be called once more.
+    ///
+    /// Pending is backpressure: the send buffer is full.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>>;
+
+    /// Accepts one whole frame, after `poll_ready` said ready. Never writes a part: what follows
+    /// is `poll_flush`'s work and cannot be cancelled half way.
+    ///
+    /// The sink completes the descriptor's payload fields for its kind of link where they differ
+    /// from what [`Frame::new`] wrote. Errors that occur here are reported by the next poll.
+    fn send(&mut self, frame: Frame);
+
+    /// Writes out what was accepted. Ready when nothing is left to write.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>>;
+
+    /// Flushes, then says to the peer that nothing follows. The receive side of the same link
+    /// ends too: a `poll_recv` that waits is woken.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>>;
+
+    /// Memory of exactly `len` bytes for a payload, where the peer will read it. Pending is
+    /// backpressure. Only transports whose [`LinkInfo::lends`] is set give any; the others return
+    /// `None`.
+    fn poll_loan(
+        &mut self,
+        cx: &mut Context<'_>,
+        len: usize,
+    ) -> Poll<Result<Option<Loan>, LinkError>> {
+        let _ = (cx, len);
+        Poll::Ready(Ok(None))
+    }
+}
+
+/// The receiving direction.
+pub trait FrameSource: Send {
+    /// The next frame, in the order of sending. Never returns [`Payload::Chain`] or
+    /// [`Payload::Loan`].
+    ///
+    /// After an error every further call returns the same error. A link that ends between two
+    /// frames ends with [`LinkError::Closed`].
+    ///
+    /// [`Payload::Chain`]: rapace_core::frame::Payload::Chain
+    /// [`Payload::Loan`]: rapace_core::frame::Payload::Loan
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, LinkError>>;
+
+    /// Raises the longest payload that will be accepted, once the Hellos have been exchanged.
+    /// Before that it is 64 KiB (PROTOCOL.md §1).
+    fn raise_payload_limit(&mut self, bytes: u32);
+}
