@@ -1,0 +1,77 @@
+//! The peers, one file each: its server, its client, and how it was configured for speed.
+//!
+//! Adding one: a file with `serve` and `connect` (or, in process, `start`), a variant of [`Peer`],
+//! and a line in each `match` here.
+
+pub(crate) mod channel;
+pub(crate) mod raw;
+pub(crate) mod tarpc;
+pub(crate) mod tonic;
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use tokio::net::UnixListener;
+
+use crate::client::Subject;
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Peer {
+    /// The floor of two processes: frames by hand on a tokio Unix socket.
+    Raw,
+    /// tarpc over its Unix transport, with bincode.
+    Tarpc,
+    /// tonic (gRPC over HTTP/2) over a Unix socket.
+    Tonic,
+    /// The floor in one process: tokio's mpsc and oneshot channels.
+    Channel,
+}
+
+impl Peer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Tarpc => "tarpc",
+            Self::Tonic => "tonic",
+            Self::Channel => "channel",
+        }
+    }
+
+    /// Whether both sides are in one process; otherwise they are two on a Unix socket.
+    pub(crate) fn in_process(self) -> bool {
+        match self {
+            Self::Channel => true,
+            Self::Raw | Self::Tarpc | Self::Tonic => false,
+        }
+    }
+
+    /// Serves one connection after another until the process ends.
+    pub(crate) async fn serve(self, listener: UnixListener) -> Result<()> {
+        match self {
+            Self::Raw => raw::serve(listener).await,
+            Self::Tarpc => tarpc::serve(listener).await,
+            Self::Tonic => tonic::serve(listener).await,
+            Self::Channel => bail!("{} has no server process", self.name()),
+        }
+    }
+
+    /// Connects to a server process.
+    pub(crate) async fn connect(self, socket: &Path) -> Result<Box<dyn Subject>> {
+        Ok(match self {
+            Self::Raw => Box::new(raw::connect(socket).await?),
+            Self::Tarpc => Box::new(tarpc::connect(socket).await?),
+            Self::Tonic => Box::new(tonic::connect(socket).await?),
+            Self::Channel => bail!("{} has no server process", self.name()),
+        })
+    }
+
+    /// Starts both sides in this process; needs a tokio runtime around it.
+    pub(crate) fn start(self) -> Result<Box<dyn Subject>> {
+        Ok(match self {
+            Self::Channel => Box::new(channel::start()),
+            Self::Raw | Self::Tarpc | Self::Tonic => bail!("{} needs a server", self.name()),
+        })
+    }
+}
