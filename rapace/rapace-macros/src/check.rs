@@ -172,14 +172,14 @@ impl TypeRules<'_> {
             }
             Type::Slice(slice) => format!(
                 "what is sent to another process is owned; {verb} `Vec<{}>`",
-                slice.elem.to_token_stream()
+                source(&slice.elem)
             ),
             Type::TraitObject(_) => {
                 format!("a trait object cannot be sent; {verb} a concrete type or an enum")
             }
             other => format!(
                 "what is sent to another process is owned; {verb} `{}`",
-                other.to_token_stream()
+                source(other)
             ),
         };
         self.diagnostics.error(tokens, message);
@@ -236,6 +236,11 @@ impl<'ast> Visit<'ast> for TypeRules<'_> {
                 ty,
                 format!("what is sent to another process is owned; {verb} `String`"),
             );
+        } else if names_rapace_context(&ty.path) {
+            self.diagnostics.error(
+                ty,
+                "the context is borrowed and stands first; write `cx: &rapace::Context`",
+            );
         } else if first.is_some_and(|segment| segment.ident == "Self") {
             self.diagnostics.error(
                 ty,
@@ -258,6 +263,30 @@ impl<'ast> Visit<'ast> for TypeRules<'_> {
 
     /// The length of an array is not a type; `usize` is right there.
     fn visit_expr(&mut self, _: &'ast Expr) {}
+}
+
+/// The type as one would write it; tokens alone have a space between any two.
+fn source(ty: &Type) -> String {
+    let mut text = ty.to_token_stream().to_string();
+    for (spaced, written) in [
+        (" :: ", "::"),
+        (" < ", "<"),
+        (" >", ">"),
+        (" ,", ","),
+        ("& ", "&"),
+    ] {
+        text = text.replace(spaced, written);
+    }
+    text
+}
+
+/// `rapace::Context`; a bare `Context` may well be a type of the user's own.
+fn names_rapace_context(path: &syn::Path) -> bool {
+    let names = path.segments.iter().map(|segment| &segment.ident);
+    path.segments.len() == 2
+        && names
+            .zip(["rapace", "Context"])
+            .all(|(name, want)| name == want)
 }
 
 #[cfg(test)]

@@ -90,8 +90,7 @@ fn service_tokens(arguments: TokenStream, item: TokenStream) -> TokenStream {
     if diagnostics.is_empty() {
         expand::service(&service)
     } else {
-        let errors = diagnostics.into_tokens();
-        let placeholders = expand::placeholders(&service);
-        quote::quote! { #errors #placeholders }
+        // Nothing but the errors: the compiler then keeps quiet about what they leave undefined.
+        diagnostics.into_tokens()
     }
 }

@@ -55,10 +55,13 @@ pub(crate) fn root(arguments: TokenStream, diagnostics: &mut Diagnostics) -> Pat
     let mut root: Path = parse_quote!(::rapace);
     let parser = syn::meta::parser(|meta| {
         if meta.path.is_ident("crate") {
-            root = meta
-                .value()?
-                .parse::<LitStr>()?
-                .parse_with(Path::parse_mod_style)?;
+            let path = meta
+                .value()
+                .and_then(|value| value.parse::<LitStr>())
+                .map_err(|_| {
+                    syn::Error::new_spanned(&meta.path, "write `crate = \"path\"`, with quotes")
+                })?;
+            root = path.parse_with(Path::parse_mod_style)?;
             return Ok(());
         }
         unknown_key(&meta, "service", &["crate"], diagnostics)
@@ -370,12 +373,10 @@ fn options(
             Ok(())
         });
         if let Err(error) = result {
+            let message = "write `#[rapace(oneway)]` or `#[rapace(idempotent)]`";
             diagnostics.push(match &attribute.meta {
-                Meta::List(_) => error,
-                other => syn::Error::new_spanned(
-                    other,
-                    "write `#[rapace(oneway)]` or `#[rapace(idempotent)]`",
-                ),
+                Meta::List(_) => syn::Error::new(error.span(), message),
+                other => syn::Error::new_spanned(other, message),
             });
         }
         false

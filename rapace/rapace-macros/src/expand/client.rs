@@ -1,7 +1,7 @@
 //! The client: the trait's methods, each of which makes a call.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 
 use super::{Names, arguments_tuple, attributes, generated, method_static};
 use crate::parse::{Method, Service};
@@ -74,7 +74,7 @@ fn call(service: &Service, index: usize, method: &Method) -> TokenStream {
         .is_empty()
         .then(|| quote! { #[doc = #fallback] });
     let attributes = attributes(&method.item.attrs, &["doc", "deprecated"]);
-    let method_static = method_static(index);
+    let method_static = method_static(index, method);
     let names: Vec<_> = method
         .arguments
         .iter()
@@ -83,6 +83,10 @@ fn call(service: &Service, index: usize, method: &Method) -> TokenStream {
     let types = method.arguments.iter().map(|argument| &argument.ty);
     let tuple = arguments_tuple(method);
     let output = &method.output;
+    // A type that cannot be sent is reported at the method's name.
+    let body = quote_spanned! {ident.span()=>
+        self.caller.call(&#method_static, (#(#names,)*))
+    };
     // Clippy's limit, which counts `self`; the trait has been told already.
     let many =
         (method.arguments.len() > 6).then(|| quote! { #[allow(clippy::too_many_arguments)] });
@@ -91,7 +95,7 @@ fn call(service: &Service, index: usize, method: &Method) -> TokenStream {
         #fallback
         #many
         #vis fn #ident(&self, #(#names: #types),*) -> __r::Call<#tuple, #output> {
-            self.caller.call(&#method_static, (#(#names,)*))
+            #body
         }
     }
 }

@@ -10,9 +10,9 @@ mod server;
 mod service_trait;
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, format_ident, quote};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{Attribute, Ident, Lifetime, TraitItem, Type};
+use syn::{Attribute, Ident, Lifetime, Type};
 
 use crate::parse::{Method, Service};
 
@@ -40,18 +40,6 @@ pub(crate) fn service(service: &Service) -> TokenStream {
             #server_impls
             #arc_impl
         };
-    }
-}
-
-/// What stands in for a service with errors, so that each error is reported once and not again at
-/// every use of the trait.
-pub(crate) fn placeholders(service: &Service) -> TokenStream {
-    let mut item = service.item.clone();
-    item.items
-        .retain(|member| matches!(member, TraitItem::Fn(_)));
-    quote! {
-        #[allow(async_fn_in_trait)]
-        #item
     }
 }
 
@@ -88,8 +76,15 @@ fn generated(ident: &Ident) -> Ident {
 }
 
 /// The static that holds the codec and the description of the `index`-th method.
-fn method_static(index: usize) -> Ident {
-    format_ident!("__METHOD_{}", index)
+///
+/// It has the place of the method's name, and so have the expressions around it: that is where the
+/// compiler then reports a type that cannot be sent.
+fn method_static(index: usize, method: &Method) -> Ident {
+    format_ident!(
+        "__METHOD_{}",
+        index,
+        span = generated(&method.item.sig.ident).span()
+    )
 }
 
 /// The attributes with one of these names.
@@ -113,7 +108,7 @@ fn allow_deprecated(service: &Service) -> Option<TokenStream> {
 fn descriptor(service: &Service) -> TokenStream {
     let Service { name, docs, .. } = service;
     let methods = service.methods.iter().enumerate().map(|(index, method)| {
-        let ident = method_static(index);
+        let ident = method_static(index, method);
         let Method {
             name: method_name,
             docs,
@@ -138,11 +133,14 @@ fn descriptor(service: &Service) -> TokenStream {
             });
         }
     });
-    let list = (0..service.methods.len()).map(method_static);
+    let list = service.methods.iter().enumerate().map(|(index, method)| {
+        let ident = method_static(index, method);
+        quote_spanned! {ident.span()=> &#ident }
+    });
     quote! {
         #(#methods)*
         static __DESCRIPTOR: __r::ServiceDescriptor =
-            __r::ServiceDescriptor::new(#name, #docs, &[#(&#list),*]);
+            __r::ServiceDescriptor::new(#name, #docs, &[#(#list),*]);
     }
 }
 
@@ -221,20 +219,6 @@ mod tests {
                 pub(crate) trait S: Send + 'static {
                     #[deprecated = "use other"]
                     async fn r#type(&self, r#match: u8, service: T);
-                }
-            },
-        ));
-    }
-
-    #[test]
-    fn a_service_with_an_error_leaves_the_trait_in_place() {
-        insta::assert_snapshot!(expanded(
-            quote! {},
-            quote! {
-                trait Faulty {
-                    const LIMIT: u32;
-                    #[rapace(oneway)]
-                    async fn fine(&self);
                 }
             },
         ));

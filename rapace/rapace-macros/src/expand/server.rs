@@ -1,10 +1,10 @@
 //! The server: from the index of a method to the user's implementation of it.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{Ident, Index};
 
-use super::{Names, method_static};
+use super::{Names, generated, method_static};
 use crate::parse::{Method, Service};
 
 /// The server's type.
@@ -86,17 +86,17 @@ pub(super) fn impls(service: &Service) -> TokenStream {
 
 /// One arm of `serve`. The future owns the service, so that it can outlive the session's borrow.
 fn arm(parameter: &Ident, ident: &Ident, index: usize, method: &Method) -> TokenStream {
-    let name = &method.item.sig.ident;
-    let method_static = method_static(index);
+    let name = generated(&method.item.sig.ident);
+    let method_static = method_static(index, method);
     let fields = (0..method.arguments.len()).map(Index::from);
     if method.context.is_some() {
-        quote! {
+        quote_spanned! {name.span()=>
             #index => request.unary_with_context(&#method_static, move |context, arguments| async move {
                 <#parameter as #ident>::#name(&service, &context, #(arguments.#fields),*).await
             }),
         }
     } else {
-        quote! {
+        quote_spanned! {name.span()=>
             #index => request.unary(&#method_static, move |arguments| async move {
                 <#parameter as #ident>::#name(&service, #(arguments.#fields),*).await
             }),
