@@ -4,11 +4,14 @@
 //! |---|---|
 //! | [`link`] | the [`Transport`] trait and its two halves |
 //! | [`error`] | how a link ends: [`LinkError`], [`Death`] |
+//! | `conformance` | the suite that every transport passes (feature `conformance`) |
 //!
 //! A transport knows frames and nothing about what they mean: no channel, call or credit is named
 //! here. It does not spawn tasks and does not read a clock.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod error;
 pub mod link;
 

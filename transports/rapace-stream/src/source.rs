@@ -1,0 +1,277 @@
+//! The receiving half.
+//!
+//! Owns one read buffer, in which frames are parsed where they lie, and the payload that is
+//! being read into a buffer of its own, if any. A payload reaches its receiver in one of four
+//! ways:
+//!
+//! | payload | handed over as |
+//! |---|---|
+//! | up to 16 bytes | by value |
+//! | shorter than 1/[`PIN_FACTOR`] of the read buffer | a copy: a short payload that is kept must not keep a whole buffer |
+//! | wholly in the read buffer, or shorter than `large_bytes_min` | a slice of the read buffer |
+//! | otherwise | a buffer of the [`Pool`](crate::pool), read into directly |
+//!
+//! So a payload that is kept keeps at most [`PIN_FACTOR`] times its own size alive.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use rapace_core::frame::{Descriptor, Frame, INLINE_LEN, InlineBytes, Payload};
+use rapace_transport::{Death, FrameSource, LinkError};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+
+use crate::StreamConfig;
+use crate::end::{CloseSignal, link_error};
+use crate::framing::{Head, parse_head};
+use crate::pool::{Filling, Pool};
+
+/// The longest payload accepted before the Hellos, in bytes (PROTOCOL.md §1).
+const FIRST_PAYLOAD_BYTES_MAX: u32 = 64 << 10;
+/// How many times its own size a kept payload may keep alive.
+const PIN_FACTOR: usize = 128;
+/// After this many reads in a row that used less than a quarter of the read buffer it returns to
+/// its first size, and the pool gives back a buffer that was not used meanwhile.
+const SHRINK_AFTER_READS: u32 = 64;
+/// After a payload of at least this many bytes the next read stops after a short piece, because
+/// what follows is likely to be such a payload again and would have to be copied out.
+const SHORT_READ_AFTER: usize = 256 << 10;
+/// The length of that short piece, in bytes.
+const SHORT_READ_BYTES: usize = 4 << 10;
+
+pub(crate) struct StreamSource {
+    reader: Box<dyn AsyncRead + Send + Unpin>,
+    config: StreamConfig,
+    /// Received and not yet handed over.
+    buffer: BytesMut,
+    /// The size that the next read buffer gets.
+    read_bytes: usize,
+    /// Reads in a row that used little of the read buffer.
+    small_reads: u32,
+    /// Whether the last frame had a payload of `SHORT_READ_AFTER` bytes or more.
+    last_was_huge: bool,
+    /// The payload that is being read apart.
+    large: Option<(Descriptor, Filling)>,
+    pool: Pool,
+    payload_bytes_max: u32,
+    close: Arc<CloseSignal>,
+    ended: Option<LinkError>,
+}
+
+impl StreamSource {
+    pub(crate) fn new(
+        reader: Box<dyn AsyncRead + Send + Unpin>,
+        config: StreamConfig,
+        close: Arc<CloseSignal>,
+    ) -> Self {
+        StreamSource {
+            reader,
+            read_bytes: config.read_bytes_min,
+            pool: Pool::new(config.pool_bytes_max),
+            config,
+            buffer: BytesMut::new(),
+            small_reads: 0,
+            last_was_huge: false,
+            large: None,
+            payload_bytes_max: FIRST_PAYLOAD_BYTES_MAX,
+            close,
+            ended: None,
+        }
+    }
+
+    fn end(&mut self, err: LinkError) -> LinkError {
+        self.buffer = BytesMut::new();
+        self.large = None;
+        while self.pool.shrink() {}
+        self.ended = Some(err.clone());
+        err
+    }
+
+    /// What the end of the stream means here.
+    fn end_of_stream(&self) -> LinkError {
+        if self.buffer.is_empty() && self.large.is_none() {
+            LinkError::Closed
+        } else {
+            LinkError::PeerDied(Death::seen("connection ended inside a frame"))
+        }
+    }
+
+    /// The next frame, if the bytes at hand hold a whole one. Begins a large payload when they
+    /// hold its head.
+    #[inline]
+    fn parse(&mut self) -> Result<Option<Frame>, LinkError> {
+        let (desc, head_len) = match parse_head(&self.buffer, self.payload_bytes_max) {
+            Head::Whole { desc, head_len } => (desc, head_len),
+            Head::Partial => return Ok(None),
+            Head::Malformed(what) => return Err(LinkError::Malformed(what.into())),
+        };
+        let len = desc.payload_len as usize;
+        let frame_len = head_len + len;
+        if self.buffer.len() < frame_len {
+            if len >= self.config.large_bytes_min {
+                self.begin_large(desc, head_len, len);
+            } else {
+                self.buffer.reserve(frame_len - self.buffer.len());
+            }
+            return Ok(None);
+        }
+        self.last_was_huge = len >= SHORT_READ_AFTER;
+        let bytes = &self.buffer[head_len..frame_len];
+        let payload = if len <= INLINE_LEN {
+            let inline = InlineBytes::new(bytes).map_or(Payload::EMPTY, Payload::Inline);
+            self.buffer.advance(frame_len);
+            inline
+        } else if len < self.read_bytes / PIN_FACTOR {
+            let copy = Bytes::copy_from_slice(bytes);
+            self.buffer.advance(frame_len);
+            Payload::Bytes(copy)
+        } else {
+            let mut whole = self.buffer.split_to(frame_len);
+            whole.advance(head_len);
+            Payload::Bytes(whole.freeze())
+        };
+        Ok(Some(Frame { desc, payload }))
+    }
+
+    fn begin_large(&mut self, desc: Descriptor, head_len: usize, len: usize) {
+        let mut filling = self.pool.take(len);
+        let there = filling.fill_from(&self.buffer[head_len..]);
+        self.buffer.advance(head_len + there);
+        self.large = Some((desc, filling));
+        self.small_reads = 0;
+    }
+
+    /// Reads on in the large payload. Ready with its frame when it is complete.
+    fn poll_large(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, LinkError>> {
+        let Some((_, filling)) = &mut self.large else {
+            return Poll::Ready(Ok(None));
+        };
+        while !filling.is_full() {
+            let mut spare = ReadBuf::new(filling.spare());
+            let read = ready!(Pin::new(&mut self.reader).poll_read(cx, &mut spare));
+            let count = spare.filled().len();
+            match read {
+                Ok(()) if count == 0 => return Poll::Ready(Err(self.end_of_stream())),
+                Ok(()) => filling.advance(count),
+                Err(err) => return Poll::Ready(Err(link_error(&err))),
+            }
+        }
+        let frame = self.large.take().map(|(desc, filling)| {
+            let bytes = filling.freeze();
+            self.last_was_huge = bytes.len() >= SHORT_READ_AFTER;
+            Frame {
+                desc,
+                payload: Payload::Bytes(bytes),
+            }
+        });
+        Poll::Ready(Ok(frame))
+    }
+
+    /// Reads some bytes into the read buffer.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.make_room();
+        let space = if self.last_was_huge {
+            SHORT_READ_BYTES.min(self.buffer.capacity() - self.buffer.len())
+        } else {
+            self.buffer.capacity() - self.buffer.len()
+        };
+        let read: io::Result<usize> = {
+            let mut target = (&mut self.buffer).limit(space);
+            let reading = pin!(self.reader.read_buf(&mut target));
+            ready!(reading.poll(cx))
+        };
+        match read {
+            Ok(0) => Poll::Ready(Err(self.end_of_stream())),
+            Ok(count) => {
+                if !self.last_was_huge {
+                    self.adapt(count, space);
+                }
+                self.last_was_huge = false;
+                Poll::Ready(Ok(()))
+            }
+            Err(err) => Poll::Ready(Err(link_error(&err))),
+        }
+    }
+
+    /// Sees to it that the read buffer has space worth a system call.
+    fn make_room(&mut self) {
+        if self.buffer.is_empty() {
+            // Back to the front of the same memory, which is in the cache, unless a payload
+            // still lies in it.
+            if self.buffer.capacity() < self.read_bytes
+                && !self.buffer.try_reclaim(self.read_bytes)
+                && self.buffer.capacity() < self.read_bytes / 4
+            {
+                self.buffer = BytesMut::with_capacity(self.read_bytes);
+            }
+        } else if self.buffer.capacity() - self.buffer.len() < self.read_bytes / 4 {
+            self.buffer.reserve(self.read_bytes - self.read_bytes / 4);
+        }
+    }
+
+    /// Fits the size of the read buffer to the traffic.
+    fn adapt(&mut self, count: usize, space: usize) {
+        if count == space && space >= self.read_bytes / 2 {
+            self.read_bytes = (self.read_bytes * 2).min(self.config.read_bytes_max);
+            self.small_reads = 0;
+        } else if count >= self.read_bytes / 4 {
+            self.small_reads = 0;
+        } else {
+            self.small_reads += 1;
+            if self.small_reads >= SHRINK_AFTER_READS {
+                self.small_reads = 0;
+                self.pool.shrink();
+                self.shrink_read_buffer();
+            }
+        }
+    }
+
+    fn shrink_read_buffer(&mut self) {
+        if self.read_bytes > self.config.read_bytes_min {
+            self.read_bytes = self.config.read_bytes_min;
+            let mut smaller = BytesMut::with_capacity(self.read_bytes.max(self.buffer.len()));
+            smaller.extend_from_slice(&self.buffer);
+            self.buffer = smaller;
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, LinkError>> {
+        loop {
+            if self.large.is_none()
+                && let Some(frame) = self.parse()?
+            {
+                return Poll::Ready(Ok(frame));
+            }
+            if self.large.is_some() {
+                if let Some(frame) = ready!(self.poll_large(cx))? {
+                    return Poll::Ready(Ok(frame));
+                }
+            } else {
+                ready!(self.poll_fill(cx))?;
+            }
+        }
+    }
+}
+
+impl FrameSource for StreamSource {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, LinkError>> {
+        if let Some(err) = &self.ended {
+            return Poll::Ready(Err(err.clone()));
+        }
+        if self.close.is_closed() {
+            return Poll::Ready(Err(self.end(LinkError::Closed)));
+        }
+        match self.poll_frame(cx) {
+            Poll::Ready(Ok(frame)) => Poll::Ready(Ok(frame)),
+            Poll::Ready(Err(err)) => Poll::Ready(Err(self.end(err))),
+            Poll::Pending if self.close.register(cx) => Poll::Pending,
+            Poll::Pending => Poll::Ready(Err(self.end(LinkError::Closed))),
+        }
+    }
+
+    fn raise_payload_limit(&mut self, bytes: u32) {
+        self.payload_bytes_max = self.payload_bytes_max.max(bytes);
+    }
+}
