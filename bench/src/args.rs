@@ -22,7 +22,10 @@ Examples:
 The table goes to stdout, progress to stderr. The figures go to results/latest.json beside this
 crate's manifest; those of a run with --quick, --only or --work to results/partial.json, so that
 they don't replace a whole run's. A core halts when it has nothing to do, and in a virtual machine
-waking it takes longer than a call: a spinner of the lowest priority on every core prevents that.";
+waking it takes longer than a call: a spinner of the lowest priority on every core prevents that.
+
+Exit codes: 0 measured, 1 something failed, 2 the command line was wrong. A missed target is no
+failure: it stands in the table.";
 
 /// rapace measured against tarpc, tonic and the bare socket, on the same work, in one run.
 #[derive(Parser)]

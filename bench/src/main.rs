@@ -31,10 +31,12 @@ mod summary;
 mod targets;
 mod work;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
-fn main() -> anyhow::Result<()> {
-    match args::Args::parse().command {
+fn main() -> ExitCode {
+    let done = match args::Args::parse().command {
         args::Command::Run(options) => run::run(&options),
         args::Command::Server {
             peer,
@@ -42,5 +44,12 @@ fn main() -> anyhow::Result<()> {
             runtime,
         } => child::serve(peer, &socket, runtime),
         args::Command::Spin => spin::spin(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

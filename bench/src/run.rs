@@ -47,7 +47,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     drop(spinner);
     ensure!(
         !tables.is_empty() || !codec.is_empty(),
-        "none of these peers can do this work"
+        "none of these peers does this work; name others with --only or --work"
     );
 
     let report = Report {

@@ -125,7 +125,8 @@ pub(crate) async fn serve(listener: UnixListener) -> Result<()> {
 }
 
 async fn serve_connection(mut connection: Connection) -> Result<()> {
-    while connection.fill().await? {
+    // A client that ends, however it does, ends its connection; what follows is not to be served.
+    while connection.fill().await.unwrap_or(false) {
         // An echo's reply is the request as it lies in the buffer, so a run of them is one write.
         let mut echo = connection.start..connection.start;
         while let Some(frame) = connection.take() {

@@ -21,7 +21,8 @@ use crate::client::{Client, check_chunks, check_echo, check_items, check_sunk};
 const MAX_MESSAGE_LEN: usize = 16 * 1024 * 1024;
 const STREAM_WINDOW: u32 = 8 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
-const MAX_FRAME_LEN: u32 = 1024 * 1024;
+/// Of 16 KiB to 4 MiB, what moves 1 MiB payloads fastest here.
+const MAX_FRAME_LEN: u32 = 256 * 1024;
 
 /// Bytes, either way.
 #[derive(Clone, PartialEq, ::prost::Message)]
