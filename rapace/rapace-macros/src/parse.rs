@@ -57,7 +57,7 @@ pub(crate) fn root(arguments: TokenStream, diagnostics: &mut Diagnostics) -> Pat
         if meta.path.is_ident("crate") {
             let path = meta
                 .value()
-                .and_then(|value| value.parse::<LitStr>())
+                .and_then(syn::parse::ParseBuffer::parse::<LitStr>)
                 .map_err(|_| {
                     syn::Error::new_spanned(&meta.path, "write `crate = \"path\"`, with quotes")
                 })?;
