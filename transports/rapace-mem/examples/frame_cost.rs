@@ -1,6 +1,6 @@
 //! What one frame costs on the in-process link, one at a time and in batches, on one thread.
 //!
-//! `cargo run --release -p rapace-mem --example frame_cost`
+//! `cargo run --release -p rapace-mem --example frame_cost [BATCH…]`
 
 use std::hint::black_box;
 use std::task::{Context, Poll, Waker};
@@ -13,7 +13,14 @@ use rapace_transport::Transport;
 const FRAMES: u32 = 4_000_000;
 
 fn main() {
-    for batch in [1, 16, 256] {
+    let mut batches: Vec<u32> = std::env::args()
+        .skip(1)
+        .map(|batch| batch.parse().expect("a batch is a number of frames"))
+        .collect();
+    if batches.is_empty() {
+        batches = vec![1, 16, 256];
+    }
+    for batch in batches {
         let (a, b) = rapace_mem::pair();
         let ((mut sink, _a), (_b, mut source)) = (Box::new(a).split(), Box::new(b).split());
         let mut cx = Context::from_waker(Waker::noop());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rapace_core::frame::{Frame, Payload};
+use rapace_core::frame::{Frame, INLINE_LEN, Payload, SLOT_INLINE};
 use rapace_transport::{FrameSink, FrameSource, LinkError};
 
 use crate::lane::{Batch, Lane, Room};
@@ -11,13 +11,20 @@ use crate::lane::{Batch, Lane, Room};
 /// The longest payload accepted before the Hellos, in bytes (PROTOCOL.md §1).
 const FIRST_PAYLOAD_BYTES_MAX: usize = 64 << 10;
 
-/// Puts a payload into the form that receivers are promised: inline, or one run.
-fn in_one_run(frame: Frame) -> Frame {
-    match frame.payload {
-        Payload::Inline(_) => frame,
-        Payload::Bytes(bytes) => Frame::new(frame.desc, Payload::from(bytes)),
-        several => Frame::new(frame.desc, Payload::from(several.into_bytes())),
+/// Whether receivers may be handed the frame as it is: inline, or one longer run, and a
+/// descriptor without another link's slot.
+#[inline]
+fn is_in_final_form(frame: &Frame) -> bool {
+    match &frame.payload {
+        Payload::Inline(_) => frame.desc.payload_slot == SLOT_INLINE,
+        Payload::Bytes(bytes) => bytes.len() > INLINE_LEN && frame.desc.payload_slot == 0,
+        Payload::Chain(_) | Payload::Loan(_) => false,
     }
+}
+
+#[cold]
+fn into_final_form(frame: Frame) -> Frame {
+    Frame::new(frame.desc, Payload::from(frame.payload.into_bytes()))
 }
 
 pub(crate) struct MemSink {
@@ -81,7 +88,11 @@ impl FrameSink for MemSink {
 
     fn send(&mut self, frame: Frame) {
         if self.ended.is_none() {
-            let frame = in_one_run(frame);
+            let frame = if is_in_final_form(&frame) {
+                frame
+            } else {
+                into_final_form(frame)
+            };
             self.outbox.bytes += frame.payload.len();
             self.outbox.frames.push_back(frame);
         }
@@ -138,31 +149,28 @@ impl MemSource {
 
 impl FrameSource for MemSource {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, LinkError>> {
-        if let Some(err) = &self.ended {
-            return Poll::Ready(Err(err.clone()));
-        }
-        let frame = match self.batch.frames.pop_front() {
-            Some(frame) => frame,
-            None => {
-                self.batch.bytes = 0;
-                match self.incoming.take(&mut self.batch, cx) {
-                    Err(err) => return self.end(err),
-                    Ok(false) => return Poll::Pending,
-                    Ok(true) => match self.batch.frames.pop_front() {
-                        Some(frame) => frame,
-                        None => return Poll::Pending,
-                    },
+        loop {
+            // A link that ended has an empty batch.
+            if let Some(frame) = self.batch.frames.pop_front() {
+                let len = frame.payload.len();
+                if len <= self.payload_bytes_max {
+                    return Poll::Ready(Ok(frame));
                 }
+                let max = self.payload_bytes_max;
+                return self.end(LinkError::Malformed(
+                    format!("payload of {len} bytes, at most {max} are accepted").into(),
+                ));
             }
-        };
-        let len = frame.payload.len();
-        if len > self.payload_bytes_max {
-            let max = self.payload_bytes_max;
-            return self.end(LinkError::Malformed(
-                format!("payload of {len} bytes, at most {max} are accepted").into(),
-            ));
+            if let Some(err) = &self.ended {
+                return Poll::Ready(Err(err.clone()));
+            }
+            self.batch.bytes = 0;
+            match self.incoming.take(&mut self.batch, cx) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+                Err(err) => return self.end(err),
+            }
         }
-        Poll::Ready(Ok(frame))
     }
 
     fn raise_payload_limit(&mut self, bytes: u32) {

@@ -1,10 +1,10 @@
 //! How far the stream transport is from the bare socket under it.
 //!
-//! Ping-pong of small frames and one-way 1 MiB payloads over a Unix socket pair, rapace-stream
+//! Ping-pong of small frames, and frames of several lengths one way, over a Unix socket pair, rapace-stream
 //! and plain tokio reads and writes alternating, medians of the rounds. The same bytes cross the
 //! socket in both.
 //!
-//! `cargo run --release -p rapace-stream --example floor [ROUNDS]`
+//! `cargo run --release -p rapace-stream --example floor [ROUNDS [FILTER]]`
 
 use std::future::{Future, poll_fn};
 use std::thread;
@@ -22,15 +22,22 @@ const PINGS: u32 = 20_000;
 const SMALL_BYTES: usize = 60;
 /// Length prefix, descriptor and payload.
 const SMALL_FRAME_BYTES: usize = 1 + 64 + SMALL_BYTES;
-const LARGE_BYTES: usize = 1 << 20;
-const LARGE_COUNT: u32 = 400;
+/// One way: what a frame carries, and how many bytes a round carries in all.
+const ONE_WAY: [(&str, usize, usize); 5] = [
+    ("16 B one way, MB/s", 16, 100 << 20),
+    ("200 B one way, MB/s", 200, 100 << 20),
+    ("4 KiB one way, MB/s", 4 << 10, 200 << 20),
+    ("64 KiB one way, MB/s", 64 << 10, 400 << 20),
+    ("1 MiB one way, MB/s", 1 << 20, 400 << 20),
+];
+/// Bare writes and reads are of at most this many bytes at once, unless a frame is longer.
+const PIECE_BYTES: usize = 256 << 10;
 
 fn main() {
     let rounds = std::env::args()
         .nth(1)
         .and_then(|rounds| rounds.parse().ok())
         .unwrap_or(9);
-    let one = f64::from(LARGE_COUNT) * LARGE_BYTES as f64 / 1e6;
     row(
         "ping-pong, one thread, µs",
         rounds,
@@ -43,16 +50,41 @@ fn main() {
         || apart(ping_bare, pong_bare) / f64::from(PINGS) * 1e6,
         || apart(ping_frames, pong_frames) / f64::from(PINGS) * 1e6,
     );
-    row(
-        "1 MiB one way, two threads, MB/s",
-        rounds,
-        || one / apart(read_bare, write_bare),
-        || one / apart(read_frames, write_frames),
-    );
+    for (what, len, bytes) in ONE_WAY {
+        let count = bytes / (len + 64);
+        let total = count * (len + 64);
+        let piece = len.max(PIECE_BYTES);
+        row(
+            what,
+            rounds,
+            || {
+                total as f64
+                    / 1e6
+                    / apart(
+                        |s| read_bare(s, total, piece),
+                        |s| write_bare(s, total, piece),
+                    )
+            },
+            || {
+                total as f64
+                    / 1e6
+                    / apart(
+                        |s| read_frames(s, count, len),
+                        |s| write_frames(s, count, len),
+                    )
+            },
+        );
+    }
 }
 
-/// Runs both alternately and prints their medians and the ratio.
+/// Runs both alternately and prints their medians and the ratio, unless the filter leaves it out.
 fn row(what: &str, rounds: usize, bare: impl Fn() -> f64, ours: impl Fn() -> f64) {
+    if std::env::args()
+        .nth(2)
+        .is_some_and(|filter| !what.contains(&filter))
+    {
+        return;
+    }
     let mut samples: Vec<(f64, f64)> = (0..rounds).map(|_| (bare(), ours())).collect();
     let mut median = |key: fn(&(f64, f64)) -> f64| {
         samples.sort_by(|a, b| key(a).total_cmp(&key(b)));
@@ -138,30 +170,37 @@ async fn pong_bare(stream: UnixStream) {
     }
 }
 
-async fn read_bare(mut stream: UnixStream) {
-    let mut bytes = vec![0; LARGE_BYTES];
-    for _ in 0..LARGE_COUNT {
-        stream.read_exact(&mut bytes).await.expect("reading");
+async fn read_bare(mut stream: UnixStream, total: usize, piece: usize) {
+    let mut bytes = vec![0; piece];
+    let mut left = total;
+    while left > 0 {
+        left -= stream.read(&mut bytes).await.expect("reading");
     }
 }
 
-async fn write_bare(mut stream: UnixStream) {
-    let bytes = vec![7; LARGE_BYTES];
-    for _ in 0..LARGE_COUNT {
-        stream.write_all(&bytes).await.expect("writing");
+async fn write_bare(mut stream: UnixStream, total: usize, piece: usize) {
+    let bytes = vec![7; piece];
+    let mut left = total;
+    while left > 0 {
+        let count = left.min(piece);
+        stream.write_all(&bytes[..count]).await.expect("writing");
+        left -= count;
     }
 }
 
 fn halves(stream: UnixStream) -> (Box<dyn FrameSink>, Box<dyn FrameSource>) {
     let (sink, mut source) = Box::new(StreamTransport::from(stream)).split();
-    source.raise_payload_limit(LARGE_BYTES as u32);
+    source.raise_payload_limit(1 << 20);
     (sink, source)
 }
 
-async fn send(sink: &mut dyn FrameSink, payload: Payload) {
+async fn feed(sink: &mut dyn FrameSink, payload: Payload) {
     let desc = Descriptor::new(ChannelId(1), MethodId(2), Flags::DATA);
     poll_fn(|cx| sink.poll_ready(cx)).await.expect("sending");
     sink.send(Frame::new(desc, payload));
+}
+
+async fn flush(sink: &mut dyn FrameSink) {
     poll_fn(|cx| sink.poll_flush(cx)).await.expect("sending");
 }
 
@@ -174,7 +213,8 @@ async fn ping_frames(stream: UnixStream) {
     let (mut sink, mut source) = halves(stream);
     let payload = Bytes::from(vec![7; SMALL_BYTES]);
     for _ in 0..PINGS {
-        send(&mut *sink, Payload::Bytes(payload.clone())).await;
+        feed(&mut *sink, Payload::Bytes(payload.clone())).await;
+        flush(&mut *sink).await;
         assert_eq!(recv(&mut *source).await.len(), SMALL_BYTES);
     }
 }
@@ -183,21 +223,23 @@ async fn pong_frames(stream: UnixStream) {
     let (mut sink, mut source) = halves(stream);
     for _ in 0..PINGS {
         let payload = recv(&mut *source).await;
-        send(&mut *sink, payload).await;
+        feed(&mut *sink, payload).await;
+        flush(&mut *sink).await;
     }
 }
 
-async fn read_frames(stream: UnixStream) {
+async fn read_frames(stream: UnixStream, count: usize, len: usize) {
     let (_sink, mut source) = halves(stream);
-    for _ in 0..LARGE_COUNT {
-        assert_eq!(recv(&mut *source).await.len(), LARGE_BYTES);
+    for _ in 0..count {
+        assert_eq!(recv(&mut *source).await.len(), len);
     }
 }
 
-async fn write_frames(stream: UnixStream) {
+async fn write_frames(stream: UnixStream, count: usize, len: usize) {
     let (mut sink, _source) = halves(stream);
-    let payload = Bytes::from(vec![7; LARGE_BYTES]);
-    for _ in 0..LARGE_COUNT {
-        send(&mut *sink, Payload::Bytes(payload.clone())).await;
+    let payload = Bytes::from(vec![7; len]);
+    for _ in 0..count {
+        feed(&mut *sink, Payload::from(payload.clone())).await;
     }
+    flush(&mut *sink).await;
 }

@@ -1,7 +1,7 @@
 //! The bytes around a frame on a stream ([stream.frame]):
 //! `varint(64 + payload_len)`, descriptor, payload.
 
-use rapace_core::frame::{DESCRIPTOR_LEN, Descriptor};
+use rapace_core::frame::{DESCRIPTOR_LEN, Descriptor, INLINE_LEN};
 
 /// The longest length prefix, in bytes.
 const PREFIX_LEN_MAX: usize = 10;
@@ -72,10 +72,12 @@ fn parse_length(bytes: &[u8]) -> Result<Option<(u64, usize)>, &'static str> {
     Ok(None)
 }
 
-/// Appends length prefix and descriptor. `desc.payload_len` is the length of the payload.
+/// Appends length prefix and descriptor, and the payload if it is inline: then it stands in the
+/// descriptor, too. `desc.payload_len` is the length of the payload.
 #[inline]
-pub(crate) fn push_head(out: &mut Vec<u8>, desc: &Descriptor) {
-    let mut head = [0; HEAD_LEN_MAX];
+pub(crate) fn push_head(out: &mut Vec<u8>, desc: &Descriptor, is_inline: bool) {
+    let payload_len = desc.payload_len as usize;
+    let mut head = [0; HEAD_LEN_MAX + INLINE_LEN];
     let mut length = u64::from(desc.payload_len) + DESCRIPTOR_LEN as u64;
     let mut at = 0;
     while length >= 0x80 {
@@ -86,12 +88,20 @@ pub(crate) fn push_head(out: &mut Vec<u8>, desc: &Descriptor) {
     head[at] = length as u8;
     at += 1;
     head[at..at + DESCRIPTOR_LEN].copy_from_slice(&desc.to_bytes());
-    out.extend_from_slice(&head[..at + DESCRIPTOR_LEN]);
+    at += DESCRIPTOR_LEN;
+    if is_inline {
+        head[at..at + INLINE_LEN].copy_from_slice(&desc.inline_payload);
+        at += payload_len.min(INLINE_LEN);
+    }
+    // Appending a fixed length and cutting it is a few moves instead of a call.
+    let end = out.len() + at;
+    out.extend_from_slice(&head);
+    out.truncate(end);
 }
 
 #[cfg(test)]
 mod tests {
-    use rapace_core::frame::Flags;
+    use rapace_core::frame::{Flags, Frame, Payload};
     use rapace_core::{ChannelId, MethodId};
 
     use super::*;
@@ -113,7 +123,7 @@ mod tests {
     fn a_head_reads_back_as_it_was_written() {
         for payload_len in [0, 1, 63, 64, 16_319, 16_320, 1 << 21, u32::MAX] {
             let mut bytes = Vec::new();
-            push_head(&mut bytes, &desc(payload_len));
+            push_head(&mut bytes, &desc(payload_len), false);
             for cut in 0..bytes.len() {
                 assert!(
                     matches!(parse_head(&bytes[..cut], u32::MAX), Head::Partial),
@@ -130,6 +140,18 @@ mod tests {
             };
             assert_eq!(got, desc(payload_len));
             assert_eq!(head_len, bytes.len());
+        }
+    }
+
+    #[test]
+    fn an_inline_payload_follows_its_descriptor() {
+        for len in 0..=INLINE_LEN {
+            let payload = Payload::copy_from_slice(&[0xEE; INLINE_LEN][..len]);
+            let frame = Frame::new(desc(0), payload);
+            let mut bytes = vec![1, 2, 3];
+            push_head(&mut bytes, &frame.desc, true);
+            assert_eq!(bytes.len(), 3 + 1 + DESCRIPTOR_LEN + len);
+            assert_eq!(bytes[3 + 1 + DESCRIPTOR_LEN..], [0xEE; INLINE_LEN][..len]);
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use rapace_core::frame::{Frame, Payload};
+use rapace_core::frame::{Frame, INLINE_LEN, Payload, SLOT_INLINE};
 use rapace_transport::{FrameSink, LinkError};
 use tokio::io::AsyncWrite;
 
@@ -244,16 +244,31 @@ impl FrameSink for StreamSink {
             ));
             return;
         }
-        // A frame that came from another kind of link still carries that link's slot.
-        desc.describe(&payload);
+        let is_inline = len <= INLINE_LEN;
+        // What `Frame::new` wrote is right, unless the frame came from another kind of link and
+        // still carries that link's slot.
+        let is_described = match &payload {
+            Payload::Inline(_) => desc.payload_slot == SLOT_INLINE,
+            _ => !is_inline && desc.payload_slot == 0,
+        };
+        if !is_described || desc.payload_len as usize != len {
+            desc.describe(&payload);
+        }
+        debug_assert!(
+            !is_inline || payload.chunks().flatten().eq(&desc.inline_payload[..len]),
+            "a frame's inline payload was changed without its descriptor"
+        );
         self.compact();
         let staged_before = self.staging.len();
-        push_head(&mut self.staging, &desc);
+        push_head(&mut self.staging, &desc, is_inline);
         let head_len = self.staging.len() - staged_before;
         self.staged_after += head_len;
         self.queued += head_len;
+        if is_inline {
+            return;
+        }
         match payload {
-            Payload::Inline(inline) => self.stage(inline.as_slice()),
+            Payload::Inline(_) => {}
             Payload::Bytes(bytes) => self.stage_or_gather(bytes),
             Payload::Chain(runs) => {
                 for run in runs {
