@@ -11,8 +11,7 @@ use axum::http::header;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::get;
 use futures_util::stream::{self, Stream};
-use notify_debouncer_mini::notify::{RecommendedWatcher, RecursiveMode};
-use notify_debouncer_mini::{DebounceEventResult, Debouncer, new_debouncer};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tower_http::services::ServeDir;
@@ -23,6 +22,9 @@ use super::theme::LIVE_SCRIPT;
 
 /// How long a source must be quiet before the site is built again. Editors write in several steps.
 const QUIET: Duration = Duration::from_millis(150);
+
+/// How many times [`QUIET`] is waited for at most, for sources that never are.
+const MOST_WAITS: usize = 20;
 
 /// Why serving ended.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +39,7 @@ pub(crate) enum ServeError {
     },
     /// The sources could not be watched.
     #[error("cannot watch the sources: {0}")]
-    Watch(#[from] notify_debouncer_mini::notify::Error),
+    Watch(#[from] notify::Error),
     /// The server failed.
     #[error("the server failed: {0}")]
     Server(std::io::Error),
@@ -46,7 +48,7 @@ pub(crate) enum ServeError {
 /// What open pages are told.
 #[derive(Clone, Debug, Default)]
 struct News {
-    /// Rises with every build.
+    /// Rises with every build that changed something.
     build: u64,
     /// What is wrong with the last one; empty when it went well.
     fault: String,
@@ -75,9 +77,7 @@ pub(crate) async fn serve(
     let outside = rebuild(&builder, &progress, &news).await;
     for folder in outside {
         // Not recursive: such a folder may be the root of a repository with its build products.
-        watcher
-            .watcher()
-            .watch(&folder, RecursiveMode::NonRecursive)?;
+        watcher.watch(&folder, RecursiveMode::NonRecursive)?;
     }
     println!("serving http://{address}/");
 
@@ -89,28 +89,31 @@ pub(crate) async fn serve(
     }
 }
 
+/// Watches the content; sends to `changed` whenever something in it is written, made or removed.
 fn watch_content(
     content: &Path,
     out: &Path,
     changed: mpsc::Sender<()>,
-) -> Result<Debouncer<RecommendedWatcher>, ServeError> {
+) -> Result<RecommendedWatcher, ServeError> {
     let absolute = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let out = absolute(out);
-    let mut watcher = new_debouncer(QUIET, move |events: DebounceEventResult| {
-        let ours = |path: &Path| {
-            path.starts_with(&out)
-                || path
-                    .file_name()
-                    .is_some_and(|name| name.to_string_lossy().starts_with('.'))
-        };
-        if events.is_ok_and(|events| events.iter().any(|event| !ours(&event.path))) {
+    let (content, out) = (absolute(content), absolute(out));
+    let inside = content.clone();
+    let is_source = move |path: &PathBuf| {
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let page = path.extension().is_some_and(|extension| extension == "md");
+        !hidden && !path.starts_with(&out) && (path.starts_with(&inside) || page)
+    };
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reading is reported too, and a build reads everything.
+        let written = |event: &notify::Event| !matches!(event.kind, EventKind::Access(_));
+        if event.is_ok_and(|event| written(&event) && event.paths.iter().any(&is_source)) {
             // Full means that a build is coming anyway.
             let _ = changed.try_send(());
         }
     })?;
-    watcher
-        .watcher()
-        .watch(&absolute(content), RecursiveMode::Recursive)?;
+    watcher.watch(&content, RecursiveMode::Recursive)?;
     Ok(watcher)
 }
 
@@ -124,6 +127,14 @@ async fn rebuild_on_changes(
             // The watcher is gone; what is built stays on show.
             return std::future::pending().await;
         }
+        for _ in 0..MOST_WAITS {
+            if !matches!(
+                tokio::time::timeout(QUIET, changes.recv()).await,
+                Ok(Some(()))
+            ) {
+                break;
+            }
+        }
         rebuild(builder, &Progress::Silent, news).await;
     }
 }
@@ -134,19 +145,28 @@ async fn rebuild(
     progress: &Progress,
     news: &watch::Sender<News>,
 ) -> Vec<PathBuf> {
-    let (outside, fault) = match builder.build(progress).await {
+    let (outside, fault, changed) = match builder.build(progress).await {
         Ok(report) => {
             eprintln!("{report}");
-            (report.outside, String::new())
+            (
+                report.outside,
+                String::new(),
+                report.written + report.removed > 0,
+            )
         }
         Err(error) => {
             eprintln!("error: {error}");
-            (Vec::new(), error.to_string())
+            (Vec::new(), error.to_string(), false)
         }
     };
-    news.send_modify(|news| {
-        news.build += 1;
-        news.fault = fault;
+    news.send_if_modified(|news| {
+        // A page that would look the same need not be loaded again.
+        let worth_telling = changed || news.fault != fault;
+        if worth_telling {
+            news.build += 1;
+            news.fault = fault;
+        }
+        worth_telling
     });
     outside
 }
