@@ -320,3 +320,82 @@ impl FrameSink for StreamSink {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use rapace_core::frame::{Descriptor, Flags};
+    use rapace_core::{ChannelId, MethodId};
+
+    use super::*;
+
+    fn sink() -> StreamSink {
+        let config = StreamConfig::default();
+        StreamSink::new(Box::new(tokio::io::sink()), &config, Arc::default())
+    }
+
+    fn frame(len: usize) -> Frame {
+        let desc = Descriptor::new(ChannelId(1), MethodId(2), Flags::DATA);
+        Frame::new(desc, Payload::from(Bytes::from(vec![3; len])))
+    }
+
+    #[test]
+    fn staging_shrinks_after_a_burst() {
+        let mut sink = sink();
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..20 {
+            sink.send(frame(10_000));
+        }
+        assert!(sink.poll_flush(&mut cx).is_ready());
+        assert!(sink.staging.capacity() >= 200_000);
+        for _ in 0..SHRINK_AFTER_FLUSHES {
+            sink.send(frame(100));
+            assert!(sink.poll_flush(&mut cx).is_ready());
+        }
+        assert!(sink.staging.capacity() <= STAGING_BYTES_KEPT);
+    }
+
+    #[test]
+    fn large_payloads_are_not_copied() {
+        let mut sink = sink();
+        sink.send(frame(16 << 10));
+        assert!(sink.staging.len() < 100, "only the head is staged");
+        assert_eq!(sink.large.len(), 1);
+    }
+
+    #[test]
+    fn a_queue_that_never_runs_empty_reuses_its_buffer() {
+        /// Takes one byte less than it is given, but for a single byte.
+        struct Reluctant;
+        impl AsyncWrite for Reluctant {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                _cx: &mut Context<'_>,
+                buf: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                if buf.len() == 1 {
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(buf.len() - 1))
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+        }
+        let config = StreamConfig::default();
+        let mut sink = StreamSink::new(Box::new(Reluctant), &config, Arc::default());
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..10_000 {
+            sink.send(frame(1_000));
+            assert!(sink.poll_flush(&mut cx).is_pending());
+            assert_eq!(sink.queued, 1);
+        }
+        assert!(sink.staging.capacity() <= 4 * STAGING_BYTES_KEPT);
+    }
+}

@@ -48,6 +48,8 @@ pub(crate) struct StreamSource {
     buffer: BytesMut,
     /// The size that the next read buffer gets.
     read_bytes: usize,
+    /// Length of the frame that the read buffer holds the beginning of, if its head is known.
+    wanted: usize,
     /// Reads in a row that used little of the read buffer.
     small_reads: u32,
     /// Whether the last frame had a payload of `SHORT_READ_AFTER` bytes or more.
@@ -72,6 +74,7 @@ impl StreamSource {
             pool: Pool::new(config.pool_bytes_max),
             config,
             buffer: BytesMut::new(),
+            wanted: 0,
             small_reads: 0,
             last_was_huge: false,
             large: None,
@@ -113,7 +116,7 @@ impl StreamSource {
             if len >= self.config.large_bytes_min {
                 self.begin_large(desc, head_len, len);
             } else {
-                self.buffer.reserve(frame_len - self.buffer.len());
+                self.wanted = frame_len;
             }
             return Ok(None);
         }
@@ -195,8 +198,10 @@ impl StreamSource {
         }
     }
 
-    /// Sees to it that the read buffer has space worth a system call.
+    /// Sees to it that the read buffer has space worth a system call, and for the whole of the
+    /// frame that it holds the beginning of.
     fn make_room(&mut self) {
+        let wanted = std::mem::take(&mut self.wanted);
         if self.buffer.is_empty() {
             // Back to the front of the same memory, which is in the cache, unless a payload
             // still lies in it.
@@ -206,8 +211,13 @@ impl StreamSource {
             {
                 self.buffer = BytesMut::with_capacity(self.read_bytes);
             }
-        } else if self.buffer.capacity() - self.buffer.len() < self.read_bytes / 4 {
-            self.buffer.reserve(self.read_bytes - self.read_bytes / 4);
+            return;
+        }
+        let len = self.buffer.len();
+        let missing = wanted.saturating_sub(len).max(self.read_bytes / 4);
+        if self.buffer.capacity() - len < missing {
+            let target = self.read_bytes.max(wanted).max(len + missing);
+            self.buffer.reserve(target - len);
         }
     }
 
@@ -273,5 +283,109 @@ impl FrameSource for StreamSource {
 
     fn raise_payload_limit(&mut self, bytes: u32) {
         self.payload_bytes_max = self.payload_bytes_max.max(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use rapace_core::frame::Flags;
+    use rapace_core::{ChannelId, MethodId};
+
+    use super::*;
+    use crate::framing::push_head;
+
+    /// Yields its bytes in reads of at most `piece` bytes.
+    struct Bulk {
+        bytes: Bytes,
+        piece: usize,
+    }
+
+    impl AsyncRead for Bulk {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let count = self.piece.min(buf.remaining()).min(self.bytes.len());
+            buf.put_slice(&self.bytes.split_to(count));
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn frames(count: usize, len: usize) -> Bytes {
+        let mut desc = Descriptor::new(ChannelId(1), MethodId(2), Flags::DATA);
+        desc.payload_slot = 0;
+        desc.payload_len = len as u32;
+        let mut bytes = Vec::new();
+        for _ in 0..count {
+            push_head(&mut bytes, &desc, false);
+            bytes.resize(bytes.len() + len, 7);
+        }
+        bytes.into()
+    }
+
+    fn source(bytes: Bytes, piece: usize) -> StreamSource {
+        let config = StreamConfig::default();
+        StreamSource::new(Box::new(Bulk { bytes, piece }), config, Arc::default())
+    }
+
+    fn recv(source: &mut StreamSource) -> Frame {
+        match source.poll_recv(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(frame)) => frame,
+            other => panic!("a frame was expected: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_read_buffer_follows_the_traffic() {
+        let burst = frames(10_000, 1_000);
+        let trickle = frames(200, 100);
+        let mut source = source(burst, usize::MAX);
+        let (small, large) = (source.config.read_bytes_min, source.config.read_bytes_max);
+        assert_eq!(source.read_bytes, small);
+        for _ in 0..10_000 {
+            recv(&mut source);
+        }
+        assert_eq!(source.read_bytes, large, "reads filled the buffer");
+        source.reader = Box::new(Bulk {
+            bytes: trickle,
+            piece: 166,
+        });
+        for _ in 0..200 {
+            recv(&mut source);
+        }
+        assert_eq!(source.read_bytes, small, "reads were small");
+        assert!(source.buffer.capacity() <= small);
+    }
+
+    #[test]
+    fn large_payloads_reuse_one_buffer() {
+        let mut source = source(frames(20, 60_000), 50_000);
+        let first = recv(&mut source).payload.into_bytes();
+        let at = first.as_ptr();
+        drop(first);
+        let reused = (0..19).filter(|_| {
+            let payload = recv(&mut source).payload.into_bytes();
+            payload.as_ptr() == at
+        });
+        assert!(reused.count() >= 15);
+    }
+
+    #[test]
+    fn idle_buffers_go_back_to_the_system() {
+        let mut source = source(frames(4, 200_000), usize::MAX);
+        source.raise_payload_limit(1 << 20);
+        let held: Vec<Frame> = (0..4).map(|_| recv(&mut source)).collect();
+        drop(held);
+        source.reader = Box::new(Bulk {
+            bytes: frames(1_000, 100),
+            piece: 166,
+        });
+        for _ in 0..1_000 {
+            recv(&mut source);
+        }
+        assert!(!source.pool.shrink(), "nothing is left to give back");
     }
 }

@@ -11,8 +11,9 @@
 //!
 //! The suite brings no runtime, clock or thread. A case is an async function over a pair factory;
 //! [`conformance_suite!`](crate::conformance_suite) makes each one a `#[test]` of its own, run by
-//! the function that the transport's tests name. That function should put a time limit on a case:
-//! a lost wake-up shows as a case that never ends.
+//! the function that the transport's tests name. That function should put a time limit on a case,
+//! and fail a case that takes as long as the limit: a lost wake-up shows as a case that never ends,
+//! or ends only when the timer makes its task look again.
 //!
 //! ```ignore
 //! async fn pair(config: PairConfig) -> Pair { /* two connected ends */ }

