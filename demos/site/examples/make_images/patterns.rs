@@ -3,12 +3,12 @@
 use crate::canvas::{Colour, HEIGHT, mix, ramp};
 use crate::noise::{lattice, layered, smooth};
 
-/// A map of an archipelago with light from the north-west.
+/// A map of lakes and hills with light from the north-west.
 pub(crate) fn terrain(x: f64, y: f64) -> Colour {
     let ground =
         |x: f64, y: f64| layered(x * 1.7 + 7.3, y * 1.7 + 2.1, 7, 11).powf(1.4) * 2.1 - 0.35;
     let height = ground(x, y);
-    let light = ((ground(x + 0.004, y - 0.004) - height) * 60.0).clamp(-0.6, 0.6);
+    let light = ((ground(x + 0.004, y - 0.004) - height) * 26.0).clamp(-0.45, 0.45);
     let base = if height < 0.32 {
         ramp(
             &[[0.05, 0.16, 0.32], [0.13, 0.36, 0.53], [0.45, 0.68, 0.73]],
