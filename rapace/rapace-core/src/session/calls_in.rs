@@ -1,0 +1,278 @@
+//! Calls of the peer ([call.flow], [call.limits], [call.once], [deadline.wire]).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{CancelCause, Event, Response, Session};
+use crate::control::{CancelReason, Features, Message};
+use crate::envelope::{Code, Status, encode_error};
+use crate::frame::{Descriptor, Flags, NO_DEADLINE, Payload};
+use crate::id::{ChannelId, MethodId};
+use crate::metadata::Metadata;
+use crate::time::{DeadlineForm, Time};
+
+/// Carries a deadline across hops, in milliseconds (u32 LE).
+const KEY_DEADLINE: &str = "rapace.deadline_remaining_ms";
+
+/// A call of the peer that has not been answered.
+#[derive(Debug)]
+pub(super) struct CallIn {
+    stage: Stage,
+    /// Ports of this call that are open or were, by either side.
+    pub(super) used_ports: Vec<u32>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Opened; the request is still to come, after streams that were opened early.
+    Opened(Metadata),
+    Serving {
+        method_id: MethodId,
+        msg_id: u64,
+        deadline: Option<Time>,
+        oneway: bool,
+    },
+}
+
+impl CallIn {
+    pub(super) fn is_serving(&self) -> bool {
+        matches!(self.stage, Stage::Serving { .. })
+    }
+
+    /// The method, once the request has named it.
+    pub(super) fn method(&self) -> Option<MethodId> {
+        match self.stage {
+            Stage::Serving { method_id, .. } => Some(method_id),
+            Stage::Opened(_) => None,
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        match self.stage {
+            Stage::Serving { deadline, .. } => deadline,
+            Stage::Opened(_) => None,
+        }
+    }
+}
+
+impl Session {
+    /// An admitted OpenChannel(Call).
+    pub(super) fn open_call_in(&mut self, channel: ChannelId, metadata: Metadata) {
+        if self.draining.refuses(channel) {
+            // [goaway].
+            let reason = CancelReason::ResourceExhausted;
+            self.queue_control(&Message::Cancel { channel, reason });
+            self.release(channel);
+            return;
+        }
+        let stage = Stage::Opened(metadata);
+        self.calls_in.insert(
+            channel,
+            CallIn {
+                stage,
+                used_ports: Vec::new(),
+            },
+        );
+    }
+
+    /// A request that opens its own channel ([call.implicit]).
+    pub(super) fn receive_implicit_request(&mut self, desc: Descriptor, payload: Payload) {
+        let channel = desc.channel_id;
+        if !self.effective.features.contains(Features::IMPLICIT_OPEN) {
+            // [data.unknown].
+            self.violation(channel);
+            return;
+        }
+        self.highest_peer = channel.0;
+        if !self.admit(channel) {
+            return;
+        }
+        self.open_call_in(channel, Metadata::default());
+        if self.calls_in.contains_key(&channel) {
+            self.receive_request(desc, payload);
+        }
+    }
+
+    pub(super) fn receive_request(&mut self, desc: Descriptor, payload: Payload) {
+        let channel = desc.channel_id;
+        let serving = self.calls_in.len();
+        let Some(call) = self.calls_in.get_mut(&channel) else {
+            return;
+        };
+        let Stage::Opened(metadata) = &mut call.stage else {
+            return;
+        };
+        let metadata = std::mem::take(metadata);
+        let deadline = earliest(self.deadline_of(&desc), self.deadline_in(&metadata));
+        let method_id = desc.method_id;
+        let oneway = desc.has(Flags::NO_REPLY);
+        let stage = Stage::Serving {
+            method_id,
+            msg_id: desc.msg_id,
+            deadline,
+            oneway,
+        };
+        let Some(call) = self.calls_in.get_mut(&channel) else {
+            return;
+        };
+        call.stage = stage;
+        let early_ports = !call.used_ports.is_empty();
+        self.timers.arm(channel, deadline);
+
+        if serving > self.effective.pending_calls_max as usize {
+            let limit = self.effective.pending_calls_max;
+            let why = format!("{limit} calls are pending, which is the limit");
+            self.answer_with_error(channel, Code::RESOURCE_EXHAUSTED, why);
+        } else if !self.config.methods.methods.contains_key(&method_id) {
+            let why = format!("no method with id {method_id:?} is served here");
+            self.answer_with_error(channel, Code::UNIMPLEMENTED, why);
+        } else if deadline.is_some_and(|deadline| deadline <= self.now) {
+            self.expire_call_in(channel);
+        } else {
+            let request = Event::Request {
+                channel,
+                method_id,
+                payload,
+                metadata,
+                deadline,
+                oneway,
+            };
+            self.events.push_back(request);
+            if early_ports {
+                self.check_early_ports(channel, method_id);
+            }
+        }
+    }
+
+    fn deadline_of(&self, desc: &Descriptor) -> Option<Time> {
+        if desc.deadline_ns == NO_DEADLINE {
+            return None;
+        }
+        Some(match self.config.deadline_form {
+            DeadlineForm::Remaining => self.now + Duration::from_nanos(desc.deadline_ns),
+            DeadlineForm::Monotonic => Time::from_nanos(desc.deadline_ns),
+        })
+    }
+
+    fn deadline_in(&self, metadata: &Metadata) -> Option<Time> {
+        let millis = metadata.get(KEY_DEADLINE)?;
+        let millis = u32::from_le_bytes(millis[..].try_into().ok()?);
+        Some(self.now + Duration::from_millis(u64::from(millis)))
+    }
+
+    /// Answers a call. False when it is gone: it was cancelled, or its deadline has passed.
+    pub fn respond(&mut self, now: Time, channel: ChannelId, response: Response) -> bool {
+        self.now = now;
+        if !self.calls_in.get(&channel).is_some_and(CallIn::is_serving) {
+            return false;
+        }
+        let limit = self.effective.payload_bytes_max;
+        let bytes = response.payload.len();
+        if bytes > limit as usize {
+            // [call.limits].
+            let why = format!("the response has {bytes} bytes; at most {limit} are accepted");
+            self.answer_with_error(channel, Code::RESOURCE_EXHAUSTED, why);
+        } else {
+            self.answer(channel, response);
+        }
+        self.check_drained();
+        true
+    }
+
+    fn answer(&mut self, channel: ChannelId, response: Response) {
+        let Some(call) = self.calls_in.remove(&channel) else {
+            return;
+        };
+        self.release(channel);
+        let Stage::Serving {
+            method_id,
+            msg_id,
+            deadline,
+            oneway,
+        } = call.stage
+        else {
+            return;
+        };
+        self.timers.disarm(channel, deadline);
+        if oneway {
+            return;
+        }
+        let mut flags = Flags::DATA | Flags::EOS | Flags::RESPONSE;
+        if response.error {
+            flags = flags | Flags::ERROR;
+        }
+        let mut desc = Descriptor::new(channel, method_id, flags);
+        desc.msg_id = msg_id;
+        self.queue_as_is(desc, response.payload, None);
+        if response.error && !call.used_ports.is_empty() {
+            self.cancel_ports_of(channel, CancelReason::ClientCancel, &CancelCause::CallEnded);
+        }
+    }
+
+    /// Answers a call without its handler.
+    pub(super) fn answer_with_error(&mut self, channel: ChannelId, code: Code, message: String) {
+        let mut status = Status {
+            code,
+            message,
+            details: Bytes::new(),
+        };
+        let mut payload = encode_error(&status, &Metadata::default());
+        if payload.len() > self.effective.payload_bytes_max as usize {
+            status.message.clear();
+            payload = encode_error(&status, &Metadata::default());
+        }
+        self.answer(
+            channel,
+            Response {
+                payload,
+                error: true,
+            },
+        );
+    }
+
+    /// The deadline has passed: stop the handler, say so, give up the streams
+    /// ([deadline.wire]).
+    pub(super) fn expire_call_in(&mut self, channel: ChannelId) {
+        self.events.push_back(Event::RequestCancelled {
+            channel,
+            reason: CancelCause::Deadline,
+        });
+        if self
+            .calls_in
+            .get(&channel)
+            .is_some_and(|call| !call.used_ports.is_empty())
+        {
+            let reason = CancelReason::DeadlineExceeded;
+            self.cancel_ports_of(channel, reason, &CancelCause::Deadline);
+        }
+        let why = "the deadline passed before the handler was done".to_owned();
+        self.answer_with_error(channel, Code::DEADLINE_EXCEEDED, why);
+        self.check_drained();
+    }
+
+    /// Ends a call of the peer without an answer.
+    pub(super) fn drop_call_in(&mut self, channel: ChannelId, cause: CancelCause) {
+        let Some(call) = self.calls_in.remove(&channel) else {
+            return;
+        };
+        self.release(channel);
+        self.timers.disarm(channel, call.deadline());
+        if !call.used_ports.is_empty() {
+            self.close_ports_of(channel, &CancelCause::CallEnded);
+        }
+        if call.is_serving() {
+            self.events.push_back(Event::RequestCancelled {
+                channel,
+                reason: cause,
+            });
+        }
+    }
+}
+
+fn earliest(a: Option<Time>, b: Option<Time>) -> Option<Time> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

@@ -1,0 +1,247 @@
+//! The session: one side of one connection, as a state machine.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `handshake` | the Hellos and what follows from them ([hello], [hello.fail]) |
+//! | `receive` | sorting received frames by the transition table |
+//! | `control` | control messages other than the Hello |
+//! | `calls_out`, `calls_in` | calls of this side, calls of the peer |
+//! | `ports` | streams and tunnels: opening, sending, receiving, ending |
+//! | `credit` | how much may be sent, and giving it back ([credit]) |
+//! | `ending` | cancellation, GoAway, violations, the end of everything |
+//! | `timers` | deadlines, grace, pings |
+//! | `transmit` | the queue of frames |
+//! | `types` | what goes in and comes out |
+//!
+//! **Invariant:** every call that [`Session::open_call`] accepted and this side did not cancel ends
+//! in exactly one [`Event::CallDone`]; every entry of a table is gone when its channel has ended.
+//! **Absent on purpose:** any clock, any wake-up, any knowledge of what payloads mean.
+
+mod calls_in;
+mod calls_out;
+mod control;
+mod credit;
+mod ending;
+mod handshake;
+mod ports;
+mod receive;
+mod timers;
+mod transmit;
+mod types;
+
+use std::collections::VecDeque;
+
+pub use crate::control::{CancelReason, Direction, Features, GoAwayReason, Role};
+pub use crate::limits::Limits;
+pub use types::{
+    CallOutcome, CancelCause, CloseReason, Config, Event, HandshakeFailure, LinkEnd, MethodTable,
+    OpenCall, OpenError, Peer, PeerMethod, PortDecl, PortError, PortKind, Response, SendBlocked,
+    ServedMethod, TableSizes,
+};
+
+use crate::frame::Frame;
+use crate::hash::IdMap;
+use crate::id::ChannelId;
+use crate::limits::PAYLOAD_BYTES_BEFORE_HELLO;
+use crate::time::Time;
+use calls_in::CallIn;
+use calls_out::{AwaitingPorts, CallOut};
+use ending::Draining;
+use ports::{EndedRing, Port};
+use timers::Timers;
+use transmit::TransmitQueue;
+
+/// One side of one connection.
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    phase: Phase,
+    /// The time that was handed in last; commands without a time of their own use it.
+    now: Time,
+    peer: Option<Peer>,
+    effective: Effective,
+
+    next_msg_id: u64,
+    /// The next channel of this side; 0 when the ids are used up.
+    next_channel: u32,
+    /// The highest channel that the peer has opened; 0 before the first.
+    highest_peer: u32,
+    /// Channels that this side has opened and that live.
+    opened_here: u32,
+    /// Channels that the peer has opened and that live.
+    opened_there: u32,
+
+    calls_out: IdMap<ChannelId, CallOut>,
+    calls_in: IdMap<ChannelId, CallIn>,
+    ports: IdMap<ChannelId, Port>,
+    awaiting_ports: AwaitingPorts,
+    ended: EndedRing,
+
+    transmit: TransmitQueue,
+    events: VecDeque<Event>,
+    timers: Timers,
+    draining: Draining,
+    violations: u32,
+    last_heard: Time,
+    /// A ping that is not answered yet.
+    pinged: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Waiting for the peer's Hello.
+    Hello,
+    Open,
+    Closed(CloseReason),
+}
+
+/// What both Hellos together allow.
+#[derive(Clone, Copy, Debug)]
+struct Effective {
+    features: Features,
+    payload_bytes_max: u32,
+    channels_max: u32,
+    pending_calls_max: u32,
+    /// What each stream of this side may send before any grant; `None` when it must wait.
+    window_there: Option<u32>,
+    /// What each stream of the peer may send before any grant; `None` when it must wait.
+    window_here: Option<u32>,
+}
+
+impl Session {
+    /// A session that has queued its Hello.
+    pub fn new(config: Config, now: Time) -> Session {
+        let effective = Effective {
+            features: Features::default(),
+            payload_bytes_max: PAYLOAD_BYTES_BEFORE_HELLO,
+            channels_max: config.limits.max_channels,
+            pending_calls_max: config.limits.max_pending_calls,
+            window_there: None,
+            window_here: None,
+        };
+        let next_channel = match config.role {
+            Role::Initiator => 1,
+            Role::Acceptor => 2,
+        };
+        let mut session = Session {
+            config,
+            phase: Phase::Hello,
+            now,
+            peer: None,
+            effective,
+            next_msg_id: 1,
+            next_channel,
+            highest_peer: 0,
+            opened_here: 0,
+            opened_there: 0,
+            calls_out: IdMap::default(),
+            calls_in: IdMap::default(),
+            ports: IdMap::default(),
+            awaiting_ports: AwaitingPorts::default(),
+            ended: EndedRing::default(),
+            transmit: TransmitQueue::default(),
+            events: VecDeque::new(),
+            timers: Timers::default(),
+            draining: Draining::default(),
+            violations: 0,
+            last_heard: now,
+            pinged: false,
+        };
+        session.say_hello(now);
+        session
+    }
+
+    /// Takes a frame that the link delivered.
+    pub fn handle_frame(&mut self, now: Time, frame: Frame) {
+        self.now = now;
+        match self.phase {
+            Phase::Closed(_) => {}
+            Phase::Hello => self.receive_hello(frame),
+            Phase::Open => {
+                self.last_heard = now;
+                self.pinged = false;
+                self.receive(frame);
+            }
+        }
+    }
+
+    /// The next thing to report.
+    #[inline]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Whether [`Session::poll_event`] has something.
+    #[inline]
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// Whether calls can be made.
+    pub fn is_ready(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// Why the session is over, once it is.
+    pub fn close_reason(&self) -> Option<&CloseReason> {
+        match &self.phase {
+            Phase::Closed(reason) => Some(reason),
+            Phase::Hello | Phase::Open => None,
+        }
+    }
+
+    /// The peer, once it has said Hello.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.peer.as_ref()
+    }
+
+    /// The longest payload in either direction, in bytes ([hello.limits]).
+    pub fn payload_limit(&self) -> u32 {
+        self.effective.payload_bytes_max
+    }
+
+    /// How much the session holds.
+    pub fn table_sizes(&self) -> TableSizes {
+        TableSizes {
+            calls_out: self.calls_out.len(),
+            calls_in: self.calls_in.len(),
+            ports: self.ports.len(),
+            deadlines: self.timers.deadlines(),
+            awaiting_ports: self.awaiting_ports.len(),
+            queued_frames: self.transmit.len(),
+            queued_events: self.events.len(),
+        }
+    }
+
+    /// Whether `channel` has the parity of channels that this side opens ([id.channel]).
+    fn is_own(&self, channel: ChannelId) -> bool {
+        (channel.0 % 2 == 1) == (self.config.role == Role::Initiator)
+    }
+
+    /// Whether this side has ever opened `channel`.
+    fn was_opened_here(&self, channel: ChannelId) -> bool {
+        self.is_own(channel)
+            && channel.0 != 0
+            && (self.next_channel == 0 || channel.0 < self.next_channel)
+    }
+
+    /// Takes the next channel id of this side, within the limits.
+    fn take_channel(&mut self) -> Option<ChannelId> {
+        if self.next_channel == 0 || self.opened_here >= self.effective.channels_max {
+            return None;
+        }
+        let channel = ChannelId(self.next_channel);
+        self.next_channel = self.next_channel.checked_add(2).unwrap_or(0);
+        self.opened_here += 1;
+        Some(channel)
+    }
+
+    /// A live channel has ended.
+    fn release(&mut self, channel: ChannelId) {
+        if self.is_own(channel) {
+            self.opened_here -= 1;
+        } else {
+            self.opened_there -= 1;
+        }
+    }
+}
