@@ -17,7 +17,9 @@ use crate::source::StreamSource;
 /// inside a length prefix) and a reset connection are [`LinkError::PeerDied`]. A half close counts
 /// as the end of the link ([call.lost]).
 ///
-/// Dropping both halves closes the stream; what was accepted and not flushed is then lost.
+/// Closing waits until the peer has read what was accepted, however long that takes; who cannot
+/// wait drops the halves. Dropping both halves closes the stream, and what was accepted and not
+/// flushed is then lost.
 ///
 /// [`LinkError::Closed`]: rapace_transport::LinkError::Closed
 /// [`LinkError::PeerDied`]: rapace_transport::LinkError::PeerDied
@@ -34,9 +36,8 @@ impl StreamTransport {
     /// A link over one stream in both directions, for example `tokio::io::duplex` or a TLS
     /// stream. Its [`LinkInfo::kind`] is `stream`.
     ///
-    /// The two halves share the stream behind a lock. Sockets do without: see
-    /// [`From<UnixStream>`](#impl-From<UnixStream>-for-StreamTransport) and
-    /// [`From<TcpStream>`](#impl-From<TcpStream>-for-StreamTransport).
+    /// The two halves share the stream behind a lock. Tokio's sockets do without: make their link
+    /// with `StreamTransport::from`.
     pub fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         Self::from_halves(reader, writer)

@@ -30,6 +30,9 @@ enum Socket {
 impl Listener {
     /// Listens on `unix:PATH` or `tcp:HOST:PORT`.
     ///
+    /// Whoever may write to a Unix socket's file may connect; its mode follows the process's
+    /// umask, so put it in a directory that only its user can enter.
+    ///
     /// A socket file that a dead process left behind is replaced; one on which somebody listens,
     /// and a file that is no socket, are not touched: `AddrInUse`.
     pub async fn bind(address: &str) -> Result<Self, NetError> {
