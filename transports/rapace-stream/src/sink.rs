@@ -162,7 +162,8 @@ impl StreamSink {
             let gathered = count.min(large.len());
             large.advance(gathered);
             count -= gathered;
-            if *before > 0 || !large.is_empty() {
+            // A large run is never empty from the start, so nothing is left before it either.
+            if !large.is_empty() {
                 return;
             }
             self.large.pop_front();

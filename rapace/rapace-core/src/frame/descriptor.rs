@@ -136,6 +136,7 @@ impl Descriptor {
     }
 
     /// Fills in the payload fields for a payload that is not in shared memory.
+    #[inline]
     pub fn describe(&mut self, payload: &Payload) {
         let len = payload.len();
         self.payload_len = u32::try_from(len).unwrap_or(u32::MAX);

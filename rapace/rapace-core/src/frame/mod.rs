@@ -23,6 +23,7 @@ pub struct Frame {
 impl Frame {
     /// A frame whose descriptor is completed from the payload: length, slot and inline copy
     /// ([frame.inline]).
+    #[inline]
     pub fn new(mut desc: Descriptor, payload: Payload) -> Self {
         desc.describe(&payload);
         Frame { desc, payload }

@@ -103,6 +103,7 @@ impl Payload {
     }
 
     /// The runs of bytes, in order.
+    #[inline]
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         let (one, many): (Option<&[u8]>, &[Bytes]) = match self {
             Payload::Inline(inline) => (Some(inline.as_slice()), &[]),
@@ -124,6 +125,7 @@ impl Payload {
     }
 
     /// Copies the payload into `out`, which must be exactly as long.
+    #[inline]
     pub fn copy_to(&self, mut out: &mut [u8]) {
         for chunk in self.chunks() {
             let (head, rest) = out.split_at_mut(chunk.len());
@@ -150,6 +152,7 @@ impl Payload {
 }
 
 impl From<Bytes> for Payload {
+    #[inline]
     fn from(bytes: Bytes) -> Self {
         match InlineBytes::new(&bytes) {
             Some(inline) => Payload::Inline(inline),
