@@ -1,0 +1,530 @@
+//! Bytes to values \[enc\], \[enc.strict\].
+//!
+//! Every function here that takes a place to decode into leaves it initialised on `Ok` and holding
+//! nothing to drop on `Err`.
+
+use core::any::Any;
+use core::mem::MaybeUninit;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use facet_core::{Facet, PtrConst, PtrMut, PtrUninit};
+
+use super::reader::Reader;
+use super::varint::{self, unzigzag_64, unzigzag_128};
+use super::{Scratch, Stop, allocate, collections, deallocate, unwind, write_discriminant};
+use crate::error::{DecodeError, DecodeErrorKind};
+use crate::kind::{Scalar, Text};
+use crate::program::{ArcOp, ArrayOp, Block, BoxedOp, EnumOp, Op, OptionOp, Program, ResultOp};
+
+/// The value that `bytes` encode. With `frame`, which must be the same bytes, `Bytes` fields are
+/// slices of it.
+///
+/// # Safety
+///
+/// `program` was compiled from the shape of `T`.
+#[inline]
+pub(crate) unsafe fn decode<T: Facet<'static>>(
+    program: &Program,
+    bytes: &[u8],
+    frame: Option<&Bytes>,
+    ports: &mut dyn Any,
+) -> Result<T, DecodeError> {
+    let mut value = MaybeUninit::<T>::uninit();
+    let mut reader = Reader::new(program, bytes, frame, ports);
+    let into = value.as_mut_ptr().cast::<u8>();
+    // SAFETY: `into` is memory for a `T`, which the root block builds.
+    if let Err(Stop) = unsafe { block(program, program.root(), into, &mut reader) } {
+        return Err(reader.into_error(program));
+    }
+    // SAFETY: the root block succeeded.
+    let value = unsafe { value.assume_init() };
+    if reader.left() != 0 {
+        reader.record(DecodeErrorKind::TrailingBytes);
+        return Err(reader.into_error(program));
+    }
+    Ok(value)
+}
+
+/// Decodes one value of `block`'s type.
+///
+/// # Safety
+///
+/// `base` is writable, aligned memory for a value of the type that `block` of `program` was
+/// compiled from.
+pub(super) unsafe fn block(
+    program: &Program,
+    block: &Block,
+    base: *mut u8,
+    reader: &mut Reader<'_>,
+) -> Result<(), Stop> {
+    // The position lives in registers between ops that read a number.
+    let mut cur = reader.cur;
+    let end = reader.end;
+    let mut done = 0;
+
+    let failed = 'ops: {
+        macro_rules! set {
+            ($at:expr, $ty:ty, $value:expr) => {{
+                let value: $ty = $value;
+                // SAFETY: the compiler took offset and type from the shape of the value at `base`.
+                unsafe { base.add($at as usize).cast::<$ty>().write(value) }
+            }};
+        }
+        // Runs an op that uses the reader as a whole.
+        macro_rules! with_reader {
+            ($op:expr) => {{
+                reader.cur = cur;
+                match $op {
+                    Ok(value) => {
+                        cur = reader.cur;
+                        value
+                    }
+                    Err(Stop) => break 'ops Stop,
+                }
+            }};
+        }
+        macro_rules! varint {
+            ($max:expr, $limit:expr) => {{
+                // SAFETY: the reader's own range.
+                let read = unsafe { varint::read(cur, end) };
+                // The compiler folds the last two comparisons for one-byte numbers.
+                if read.next.is_null()
+                    || read.next as usize - cur as usize > $max
+                    || read.value > $limit as u64
+                {
+                    reader.cur = cur;
+                    break 'ops reader.bad_varint($max);
+                }
+                cur = read.next;
+                read.value
+            }};
+        }
+        macro_rules! array {
+            ($len:expr) => {{
+                if (end as usize - cur as usize) < $len {
+                    reader.cur = cur;
+                    break 'ops reader.record(DecodeErrorKind::UnexpectedEnd);
+                }
+                // SAFETY: that many bytes are left.
+                unsafe {
+                    let bytes = cur.cast::<[u8; $len]>().read();
+                    cur = cur.add($len);
+                    bytes
+                }
+            }};
+        }
+
+        for op in &block.ops {
+            match op {
+                Op::Bool(at) => set!(*at, bool, with_reader!(reader.bool())),
+                Op::Byte(at) => set!(*at, u8, array!(1)[0]),
+                Op::U16(at) => set!(*at, u16, varint!(3, u16::MAX) as u16),
+                Op::U32(at) => set!(*at, u32, varint!(5, u32::MAX) as u32),
+                Op::U64(at) => set!(*at, u64, varint!(varint::MAX_64, u64::MAX)),
+                Op::I16(at) => set!(*at, i16, unzigzag_64(varint!(3, u16::MAX)) as i16),
+                Op::I32(at) => set!(*at, i32, unzigzag_64(varint!(5, u32::MAX)) as i32),
+                Op::I64(at) => set!(*at, i64, unzigzag_64(varint!(varint::MAX_64, u64::MAX))),
+                Op::U128(at) => set!(*at, u128, with_reader!(reader.varint_128())),
+                Op::I128(at) => {
+                    set!(*at, i128, unzigzag_128(with_reader!(reader.varint_128())));
+                }
+                Op::F32(at) => set!(*at, f32, f32::from_le_bytes(array!(4))),
+                Op::F64(at) => set!(*at, f64, f64::from_le_bytes(array!(8))),
+                Op::Char(at) => set!(*at, char, with_reader!(reader.char())),
+                Op::Raw { at, len } => {
+                    let bytes = with_reader!(reader.take(*len as usize));
+                    // SAFETY: the field is this many plain bytes of which any value is valid.
+                    unsafe {
+                        core::ptr::copy_nonoverlapping(
+                            bytes.as_ptr(),
+                            base.add(*at as usize),
+                            bytes.len(),
+                        );
+                    }
+                }
+                Op::Str(at) => set!(*at, String, with_reader!(text(reader))),
+                Op::OtherText(at, owner) => {
+                    let text = with_reader!(text(reader));
+                    match owner {
+                        Text::String => set!(*at, String, text),
+                        Text::Boxed => set!(*at, Box<str>, text.into()),
+                        Text::Shared => set!(*at, Arc<str>, text.into()),
+                        Text::Cow => set!(*at, Cow<'static, str>, Cow::Owned(text)),
+                    }
+                }
+                Op::Bytes(at) => set!(*at, Bytes, with_reader!(reader.shared())),
+                Op::ByteVec(at) => set!(*at, Vec<u8>, with_reader!(byte_vec(reader))),
+                Op::ByteSlice { at, shared: false } => {
+                    set!(*at, Box<[u8]>, with_reader!(byte_vec(reader)).into());
+                }
+                Op::ByteSlice { at, shared: true } => {
+                    set!(*at, Arc<[u8]>, with_reader!(reader.bytes()).into());
+                }
+                Op::Duration(at) => {
+                    set!(*at, core::time::Duration, with_reader!(reader.duration()));
+                }
+                Op::ScalarVec(at, scalar) => {
+                    // SAFETY: the compiler saw that the field is a `Vec` of this scalar.
+                    with_reader!(unsafe {
+                        collections::scalar_vec(base.add(*at as usize), *scalar, reader)
+                    });
+                }
+                Op::OptionScalar(at, scalar) => {
+                    // SAFETY: the compiler saw that the field is an `Option` of this scalar.
+                    with_reader!(unsafe { option_scalar(base.add(*at as usize), *scalar, reader) });
+                }
+                Op::OptionStr(at) => {
+                    let some = with_reader!(reader.option());
+                    let value = if some {
+                        Some(with_reader!(text(reader)))
+                    } else {
+                        None
+                    };
+                    set!(*at, Option<String>, value);
+                }
+                Op::OptionBytes(at) => {
+                    let some = with_reader!(reader.option());
+                    let value = if some {
+                        Some(with_reader!(reader.shared()))
+                    } else {
+                        None
+                    };
+                    set!(*at, Option<Bytes>, value);
+                }
+                Op::OptionByteVec(at) => {
+                    let some = with_reader!(reader.option());
+                    let value = if some {
+                        Some(with_reader!(byte_vec(reader)))
+                    } else {
+                        None
+                    };
+                    set!(*at, Option<Vec<u8>>, value);
+                }
+                Op::Option(at, op) => {
+                    // SAFETY: the field is what the op describes, and not yet written.
+                    with_reader!(unsafe { option(program, op, base.add(*at as usize), reader) });
+                }
+                Op::Result(at, op) => {
+                    // SAFETY: the field is what the op describes, and not yet written.
+                    with_reader!(unsafe { result(program, op, base.add(*at as usize), reader) });
+                }
+                Op::UnitEnum(at, op) => {
+                    let index = with_reader!(reader.variant(op.variants.len()));
+                    // SAFETY: the field is what the op describes, and not yet written.
+                    unsafe {
+                        write_discriminant(
+                            base.add(*at as usize),
+                            op.width,
+                            op.discriminants[index],
+                        );
+                    }
+                }
+                Op::Enum(at, op) => {
+                    // SAFETY: the field is what the op describes, and not yet written.
+                    with_reader!(unsafe {
+                        enumeration(program, op, base.add(*at as usize), reader)
+                    });
+                }
+                Op::List(at, op) => {
+                    // SAFETY: the field is what the op describes, and not yet written.
+                    with_reader!(unsafe {
+                        collections::list(program, op, base.add(*at as usize), reader)
+                    });
+                }
+                Op::Slice(at, op) => {
+                    // SAFETY: the field is what the op describes, and not yet written.
+                    with_reader!(unsafe {
+                        collections::slice(program, op, base.add(*at as usize), reader)
+                    });
+                }
+                Op::Array(at, op) => {
+                    // SAFETY: the field is what the op describes, and not yet written.
+                    with_reader!(unsafe { array(program, op, base.add(*at as usize), reader) });
+                }
+                Op::Map(at, op) => {
+                    // SAFETY: the field is what the op describes, and not yet written.
+                    with_reader!(unsafe {
+                        collections::map(program, op, base.add(*at as usize), reader)
+                    });
+                }
+                Op::Set(at, op) => {
+                    // SAFETY: the field is what the op describes, and not yet written.
+                    with_reader!(unsafe {
+                        collections::set(program, op, base.add(*at as usize), reader)
+                    });
+                }
+                Op::Boxed(at, op) => {
+                    // SAFETY: the field is what the op describes, and not yet written.
+                    with_reader!(unsafe { boxed(program, op, base.add(*at as usize), reader) });
+                }
+                Op::Arc(at, op) => {
+                    // SAFETY: the field is what the op describes, and not yet written.
+                    with_reader!(unsafe { arc(program, op, base.add(*at as usize), reader) });
+                }
+                Op::Call(at, id) => {
+                    // SAFETY: the field is what the op describes, and not yet written.
+                    with_reader!(unsafe {
+                        self::block(program, program.block(*id), base.add(*at as usize), reader)
+                    });
+                }
+                Op::Port(at, ordinal, table) => {
+                    let port = varint!(5, u32::MAX) as u32;
+                    // SAFETY: the table was made for the type of the field.
+                    let accepted = unsafe {
+                        (table.accept)(*ordinal, port, reader.ports, base.add(*at as usize))
+                    };
+                    if let Err(error) = accepted {
+                        reader.cur = cur;
+                        break 'ops reader.record_port(error);
+                    }
+                }
+                Op::Invariant(at, shape) => {
+                    // SAFETY: the ops before this one have built the whole value.
+                    let verdict = unsafe {
+                        shape.call_invariants(PtrConst::new(base.add(*at as usize).cast_const()))
+                    };
+                    if let Some(Err(message)) = verdict {
+                        reader.cur = cur;
+                        break 'ops reader.record(DecodeErrorKind::Invariant(message));
+                    }
+                }
+                Op::FieldInvariant(at, check) => {
+                    // SAFETY: the ops before this one have built the field.
+                    let holds =
+                        unsafe { check(PtrConst::new(base.add(*at as usize).cast_const())) };
+                    if !holds {
+                        reader.cur = cur;
+                        let message = "the field's own check failed".to_owned();
+                        break 'ops reader.record(DecodeErrorKind::Invariant(message));
+                    }
+                }
+            }
+            done += 1;
+        }
+        reader.cur = cur;
+        return Ok(());
+    };
+    reader.name_op(block, done);
+    // SAFETY: exactly the ops before `done` have built their parts of the value.
+    unsafe { unwind::drop_ops(block, done, base) };
+    Err(failed)
+}
+
+#[inline]
+fn text(reader: &mut Reader<'_>) -> Result<String, Stop> {
+    Ok(reader.text()?.to_owned())
+}
+
+#[inline]
+fn byte_vec(reader: &mut Reader<'_>) -> Result<Vec<u8>, Stop> {
+    Ok(reader.bytes()?.to_vec())
+}
+
+/// # Safety
+///
+/// `into` is memory for the `Option` that `op` describes.
+unsafe fn option(
+    program: &Program,
+    op: &OptionOp,
+    into: *mut u8,
+    reader: &mut Reader<'_>,
+) -> Result<(), Stop> {
+    let into = PtrUninit::new(into);
+    if !reader.option()? {
+        // SAFETY: the caller's contract.
+        unsafe { (op.def.vtable.init_none)(into) };
+        return Ok(());
+    }
+    let mut scratch = Scratch::new(op.some.layout);
+    let some = scratch.pointer();
+    // SAFETY: the scratch has the layout of the value, which `init_some` moves out of it.
+    unsafe {
+        block(program, program.block(op.some.block), some, reader)?;
+        (op.def.vtable.init_some)(into, PtrMut::new(some));
+    }
+    Ok(())
+}
+
+/// # Safety
+///
+/// `into` is memory for the `Result` that `op` describes.
+unsafe fn result(
+    program: &Program,
+    op: &ResultOp,
+    into: *mut u8,
+    reader: &mut Reader<'_>,
+) -> Result<(), Stop> {
+    let (part, init, name) = if reader.variant(2)? == 0 {
+        (&op.ok, op.def.vtable.init_ok, "Ok")
+    } else {
+        (&op.err, op.def.vtable.init_err, "Err")
+    };
+    let mut scratch = Scratch::new(part.layout);
+    let value = scratch.pointer();
+    // SAFETY: the scratch has the layout of the value, which `init` moves out of it.
+    unsafe {
+        block(program, program.block(part.block), value, reader)
+            .map_err(|Stop| reader.name(name.into()))?;
+        init(PtrUninit::new(into), PtrMut::new(value));
+    }
+    Ok(())
+}
+
+/// # Safety
+///
+/// `into` is memory for the enum that `op` describes.
+unsafe fn enumeration(
+    program: &Program,
+    op: &EnumOp,
+    into: *mut u8,
+    reader: &mut Reader<'_>,
+) -> Result<(), Stop> {
+    let index = reader.variant(op.variants.len())?;
+    // SAFETY: the discriminant stands at the start; the variant's block takes its offsets from there.
+    unsafe {
+        write_discriminant(into, op.width, op.discriminants[index]);
+        match op.variants[index] {
+            Some(id) => block(program, program.block(id), into, reader),
+            None => Ok(()),
+        }
+    }
+}
+
+/// # Safety
+///
+/// `into` is memory for the array that `op` describes.
+unsafe fn array(
+    program: &Program,
+    op: &ArrayOp,
+    into: *mut u8,
+    reader: &mut Reader<'_>,
+) -> Result<(), Stop> {
+    let inner = program.block(op.element.block);
+    for index in 0..op.len {
+        // SAFETY: the array has `len` elements at this stride; on failure those before `index`
+        // are initialised.
+        unsafe {
+            if block(
+                program,
+                inner,
+                into.add(index * op.element.stride()),
+                reader,
+            )
+            .is_err()
+            {
+                unwind::drop_elements(&op.element, into, index);
+                return Err(reader.name_index(index));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// # Safety
+///
+/// `into` is memory for the `Box` of a sized type that `op` describes.
+unsafe fn boxed(
+    program: &Program,
+    op: &BoxedOp,
+    into: *mut u8,
+    reader: &mut Reader<'_>,
+) -> Result<(), Stop> {
+    reader.descend()?;
+    reader.claim(op.inner.layout.size() as u64)?;
+    let value = allocate(op.inner.layout);
+    // SAFETY: the memory is from the global allocator and has the layout of the value, so that it
+    // is what a `Box`, which is a pointer, owns.
+    unsafe {
+        if block(program, program.block(op.inner.block), value, reader).is_err() {
+            deallocate(value, op.inner.layout);
+            return Err(Stop);
+        }
+        into.cast::<*mut u8>().write(value);
+    }
+    reader.ascend();
+    Ok(())
+}
+
+/// # Safety
+///
+/// `into` is memory for the `Arc` that `op` describes.
+unsafe fn arc(
+    program: &Program,
+    op: &ArcOp,
+    into: *mut u8,
+    reader: &mut Reader<'_>,
+) -> Result<(), Stop> {
+    reader.descend()?;
+    reader.claim(op.inner.layout.size() as u64)?;
+    let new_into = op
+        .def
+        .vtable
+        .new_into_fn
+        .expect("the compiler saw this function");
+    let mut scratch = Scratch::new(op.inner.layout);
+    let value = scratch.pointer();
+    // SAFETY: the scratch has the layout of the value, which `new_into` moves out of it.
+    unsafe {
+        block(program, program.block(op.inner.block), value, reader)?;
+        new_into(PtrUninit::new(into), PtrMut::new(value));
+    }
+    reader.ascend();
+    Ok(())
+}
+
+/// # Safety
+///
+/// `into` is memory for an `Option` of `scalar`'s type.
+#[inline]
+unsafe fn option_scalar(
+    into: *mut u8,
+    scalar: Scalar,
+    reader: &mut Reader<'_>,
+) -> Result<(), Stop> {
+    let some = reader.option()?;
+    macro_rules! option {
+        ($ty:ty, $value:expr) => {{
+            let value: Option<$ty> = if some { Some($value) } else { None };
+            // SAFETY: the caller's contract.
+            unsafe { into.cast::<Option<$ty>>().write(value) };
+        }};
+    }
+    macro_rules! number {
+        ($ty:ty, $max:expr) => {
+            option!($ty, reader.varint($max, u64::from(<$ty>::MAX))? as $ty)
+        };
+    }
+    macro_rules! zigzag {
+        ($ty:ty, $unsigned:ty, $max:expr) => {
+            option!(
+                $ty,
+                unzigzag_64(reader.varint($max, u64::from(<$unsigned>::MAX))?) as $ty
+            )
+        };
+    }
+    match scalar {
+        Scalar::Bool => option!(bool, reader.bool()?),
+        Scalar::U8 => option!(u8, reader.byte()?),
+        Scalar::I8 => option!(i8, reader.byte()? as i8),
+        Scalar::U16 => number!(u16, 3),
+        Scalar::U32 => number!(u32, 5),
+        Scalar::U64 => number!(u64, varint::MAX_64),
+        Scalar::U128 => option!(u128, reader.varint_128()?),
+        Scalar::I16 => zigzag!(i16, u16, 3),
+        Scalar::I32 => zigzag!(i32, u32, 5),
+        Scalar::I64 => zigzag!(i64, u64, varint::MAX_64),
+        Scalar::I128 => option!(i128, unzigzag_128(reader.varint_128()?)),
+        Scalar::F32 => option!(f32, f32::from_le_bytes(fixed(reader)?)),
+        Scalar::F64 => option!(f64, f64::from_le_bytes(fixed(reader)?)),
+        Scalar::Char => option!(char, reader.char()?),
+    }
+    Ok(())
+}
+
+fn fixed<const N: usize>(reader: &mut Reader<'_>) -> Result<[u8; N], Stop> {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(reader.take(N)?);
+    Ok(bytes)
+}
