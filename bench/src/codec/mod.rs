@@ -5,6 +5,7 @@
 
 mod kinds;
 mod postcard;
+mod rapace;
 
 use std::time::{Duration, Instant};
 
@@ -44,48 +45,33 @@ trait Codec<T> {
 
 /// All kinds with all codecs.
 pub(crate) fn measure(options: &RunOptions) -> Result<Vec<Timing>> {
-    let mut timings = Vec::new();
-    timings.extend(measure_kind(
-        options,
-        "small struct",
-        &kinds::small(),
-        codecs(),
-    )?);
+    let mut timings = measure_kind(options, "small struct", &kinds::small())?;
     timings.extend(measure_kind(
         options,
         "1,000 structs of 8 fields",
         &kinds::rows(),
-        codecs(),
     )?);
-    timings.extend(measure_kind(
-        options,
-        "1 MiB of bytes",
-        &kinds::blob(),
-        codecs(),
-    )?);
-    timings.extend(measure_kind(
-        options,
-        "10,000 u32",
-        &kinds::numbers(),
-        codecs(),
-    )?);
+    timings.extend(measure_kind(options, "1 MiB of bytes", &kinds::blob())?);
+    timings.extend(measure_kind(options, "10,000 u32", &kinds::numbers())?);
     Ok(timings)
 }
 
-/// The codecs that can do a type. rapace-codec joins here.
-fn codecs<T>() -> Vec<Box<dyn Codec<T>>>
+/// What is compared; the first is what the others are held against.
+fn codecs<T>() -> Result<Vec<Box<dyn Codec<T>>>>
 where
-    T: serde::Serialize + serde::de::DeserializeOwned,
+    T: serde::Serialize + serde::de::DeserializeOwned + facet::Facet<'static>,
 {
-    vec![Box::new(postcard::Postcard::default())]
+    Ok(vec![
+        Box::new(postcard::Postcard::default()),
+        Box::new(rapace::Rapace::new()?),
+    ])
 }
 
-fn measure_kind<T: PartialEq>(
-    options: &RunOptions,
-    kind: &'static str,
-    value: &T,
-    mut codecs: Vec<Box<dyn Codec<T>>>,
-) -> Result<Vec<Timing>> {
+fn measure_kind<T>(options: &RunOptions, kind: &'static str, value: &T) -> Result<Vec<Timing>>
+where
+    T: serde::Serialize + serde::de::DeserializeOwned + facet::Facet<'static> + PartialEq,
+{
+    let mut codecs = codecs::<T>()?;
     let mut progress = Progress::new(format!("codec {kind}"));
     // A codec's share of a round is spent half encoding, half decoding.
     let half = options.round() / 4;
