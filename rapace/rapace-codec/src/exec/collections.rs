@@ -5,7 +5,7 @@ use facet_core::{PtrMut, PtrUninit};
 use super::decode::block;
 use super::reader::Reader;
 use super::varint::{self, unzigzag_64, unzigzag_128};
-use super::{Scratch, Stop, unwind};
+use super::{Scratch, Stop, flat, unwind};
 use crate::kind::Scalar;
 use crate::program::{Block, ListOp, MapOp, Program, SetOp, SliceOp};
 
@@ -31,7 +31,20 @@ pub(super) unsafe fn list(
     unsafe {
         let list = init(PtrUninit::new(into), count);
         let first = memory(list);
-        for index in 0..count {
+        let mut index = 0;
+        if inner.flat {
+            let (mut cur, end) = (reader.cur, reader.end);
+            while index < count {
+                let next = flat::decode(inner, first.add(index * stride), cur, end);
+                if next.is_null() {
+                    break;
+                }
+                cur = next;
+                index += 1;
+            }
+            reader.cur = cur;
+        }
+        for index in index..count {
             if block(program, inner, first.add(index * stride), reader).is_err() {
                 set_len(list, index);
                 unwind::drop_value(op.list, into);
@@ -247,10 +260,31 @@ fn varints<T>(
     let count = reader.count(1, size_of::<T>())?;
     let mut items = Vec::<T>::with_capacity(count);
     let first = items.as_mut_ptr();
+    let end = reader.end;
     let mut cur = reader.cur;
-    for index in 0..count {
+    let mut index = 0;
+    while index < count {
+        let mut read = None;
+        if end as usize - cur as usize >= 8 {
+            // SAFETY: eight bytes are left.
+            let word = u64::from_le_bytes(unsafe { cur.cast::<[u8; 8]>().read_unaligned() });
+            if word & varint::STOPS == 0 && count - index >= 8 {
+                // Eight numbers of one byte each.
+                for (at, byte) in word.to_le_bytes().into_iter().enumerate() {
+                    // SAFETY: there is room for `count` items.
+                    unsafe { first.add(index + at).write(number(u64::from(byte))) };
+                }
+                index += 8;
+                // SAFETY: eight bytes are left.
+                cur = unsafe { cur.add(8) };
+                continue;
+            }
+            // SAFETY: the word stands at `cur`.
+            read =
+                Some(unsafe { varint::read_word(cur, word) }).filter(|read| !read.next.is_null());
+        }
         // SAFETY: the reader's own range.
-        let read = unsafe { varint::read(cur, reader.end) };
+        let read = read.unwrap_or_else(|| unsafe { varint::read(cur, end) });
         if read.next.is_null() || read.next as usize - cur as usize > max || read.value > limit {
             reader.cur = cur;
             reader.bad_varint(max);
@@ -259,6 +293,7 @@ fn varints<T>(
         cur = read.next;
         // SAFETY: there is room for `count` items. Numbers need no drop when a later one fails.
         unsafe { first.add(index).write(number(read.value)) };
+        index += 1;
     }
     reader.cur = cur;
     // SAFETY: all `count` items have been written.

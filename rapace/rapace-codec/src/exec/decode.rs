@@ -13,7 +13,9 @@ use facet_core::{Facet, PtrConst, PtrMut, PtrUninit};
 
 use super::reader::Reader;
 use super::varint::{self, unzigzag_64, unzigzag_128};
-use super::{Scratch, Stop, allocate, collections, deallocate, unwind, write_discriminant};
+use super::{
+    Scratch, Stop, allocate, collections, deallocate, flat, short, unwind, write_discriminant,
+};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::kind::{Scalar, Text};
 use crate::program::{ArcOp, ArrayOp, Block, BoxedOp, EnumOp, Op, OptionOp, Program, ResultOp};
@@ -26,6 +28,33 @@ use crate::program::{ArcOp, ArrayOp, Block, BoxedOp, EnumOp, Op, OptionOp, Progr
 /// `program` was compiled from the shape of `T`.
 #[inline]
 pub(crate) unsafe fn decode<T: Facet<'static>>(
+    program: &Program,
+    bytes: &[u8],
+    frame: Option<&Bytes>,
+    ports: &mut dyn Any,
+) -> Result<T, DecodeError> {
+    let mut value = MaybeUninit::<T>::uninit();
+    let root = program.root();
+    if root.flat {
+        let range = bytes.as_ptr_range();
+        // SAFETY: `value` is memory for a `T`, which the root block builds.
+        let end = unsafe { flat::decode(root, value.as_mut_ptr().cast(), range.start, range.end) };
+        if end == range.end {
+            // SAFETY: the root block succeeded.
+            return Ok(unsafe { value.assume_init() });
+        }
+        // What went wrong is for the general run to find out; nothing needs a drop.
+    }
+    // SAFETY: the caller's contract.
+    unsafe { decode_reader(program, bytes, frame, ports) }
+}
+
+/// [`decode`] with a reader, for all types and all reports.
+///
+/// # Safety
+///
+/// As for [`decode`].
+unsafe fn decode_reader<T: Facet<'static>>(
     program: &Program,
     bytes: &[u8],
     frame: Option<&Bytes>,
@@ -116,6 +145,49 @@ pub(super) unsafe fn block(
             }};
         }
 
+        macro_rules! option {
+            () => {{
+                // SAFETY: the position is below the end, so readable.
+                let tag = if cur < end { unsafe { *cur } } else { u8::MAX };
+                if tag > 1 {
+                    reader.cur = cur;
+                    break 'ops reader.bad_option();
+                }
+                // SAFETY: at least one byte is left.
+                cur = unsafe { cur.add(1) };
+                tag == 1
+            }};
+        }
+        macro_rules! text {
+            () => {{
+                let start = cur;
+                let len = varint!(varint::MAX_64, u64::MAX);
+                if len > (end as usize - cur as usize) as u64 {
+                    reader.cur = start;
+                    break 'ops reader.record(DecodeErrorKind::LengthTooLarge);
+                }
+                // SAFETY: that many bytes are left.
+                let Some(text) = (unsafe { short::text(cur, len as usize) }) else {
+                    reader.cur = start;
+                    break 'ops reader.record(DecodeErrorKind::InvalidUtf8);
+                };
+                // SAFETY: as above.
+                cur = unsafe { cur.add(len as usize) };
+                text
+            }};
+        }
+        macro_rules! option_number {
+            ($at:expr, $ty:ty, $max:expr, $limit:expr, $convert:expr) => {{
+                let value: Option<$ty> = if option!() {
+                    let number: u64 = varint!($max, $limit);
+                    Some($convert(number) as $ty)
+                } else {
+                    None
+                };
+                set!($at, Option<$ty>, value);
+            }};
+        }
+
         for op in &block.ops {
             match op {
                 Op::Bool(at) => set!(*at, bool, with_reader!(reader.bool())),
@@ -144,7 +216,7 @@ pub(super) unsafe fn block(
                         );
                     }
                 }
-                Op::Str(at) => set!(*at, String, with_reader!(text(reader))),
+                Op::Str(at) => set!(*at, String, text!()),
                 Op::OtherText(at, owner) => {
                     let text = with_reader!(text(reader));
                     match owner {
@@ -171,12 +243,24 @@ pub(super) unsafe fn block(
                         collections::scalar_vec(base.add(*at as usize), *scalar, reader)
                     });
                 }
+                Op::OptionScalar(at, Scalar::U32) => {
+                    option_number!(*at, u32, 5, u32::MAX, core::convert::identity);
+                }
+                Op::OptionScalar(at, Scalar::U64) => {
+                    option_number!(*at, u64, varint::MAX_64, u64::MAX, core::convert::identity);
+                }
+                Op::OptionScalar(at, Scalar::I32) => {
+                    option_number!(*at, i32, 5, u32::MAX, unzigzag_64);
+                }
+                Op::OptionScalar(at, Scalar::I64) => {
+                    option_number!(*at, i64, varint::MAX_64, u64::MAX, unzigzag_64);
+                }
                 Op::OptionScalar(at, scalar) => {
                     // SAFETY: the compiler saw that the field is an `Option` of this scalar.
                     with_reader!(unsafe { option_scalar(base.add(*at as usize), *scalar, reader) });
                 }
                 Op::OptionStr(at) => {
-                    let some = with_reader!(reader.option());
+                    let some = option!();
                     let value = if some {
                         Some(with_reader!(text(reader)))
                     } else {
@@ -185,7 +269,7 @@ pub(super) unsafe fn block(
                     set!(*at, Option<String>, value);
                 }
                 Op::OptionBytes(at) => {
-                    let some = with_reader!(reader.option());
+                    let some = option!();
                     let value = if some {
                         Some(with_reader!(reader.shared()))
                     } else {
@@ -194,7 +278,7 @@ pub(super) unsafe fn block(
                     set!(*at, Option<Bytes>, value);
                 }
                 Op::OptionByteVec(at) => {
-                    let some = with_reader!(reader.option());
+                    let some = option!();
                     let value = if some {
                         Some(with_reader!(byte_vec(reader)))
                     } else {
@@ -314,7 +398,16 @@ pub(super) unsafe fn block(
 
 #[inline]
 fn text(reader: &mut Reader<'_>) -> Result<String, Stop> {
-    Ok(reader.text()?.to_owned())
+    let start = reader.cur;
+    let bytes = reader.bytes()?;
+    // SAFETY: the range of `bytes`.
+    match unsafe { short::text(bytes.as_ptr(), bytes.len()) } {
+        Some(text) => Ok(text),
+        None => {
+            reader.cur = start;
+            Err(reader.record(DecodeErrorKind::InvalidUtf8))
+        }
+    }
 }
 
 #[inline]

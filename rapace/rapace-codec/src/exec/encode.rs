@@ -9,7 +9,7 @@ use facet_core::{IterVTable, PtrConst};
 
 use super::sink::Sink;
 use super::varint::{self, MAX_64, zigzag_64, zigzag_128};
-use super::{Stop, variant_index};
+use super::{Stop, flat, short, variant_index};
 use crate::error::EncodeError;
 use crate::gather::Gather;
 use crate::kind::{Scalar, Text};
@@ -27,7 +27,34 @@ pub(crate) unsafe fn encode_vec(
     out: &mut Vec<u8>,
     ports: &mut dyn Any,
 ) -> Result<(), EncodeError> {
+    let root = program.root();
+    if root.flat {
+        out.reserve(flat_room(root));
+        // SAFETY: the caller's contract; the room has been reserved, and what lies between the old
+        // length and the new one is written.
+        unsafe {
+            let start = out.as_mut_ptr().add(out.len());
+            let end = flat::encode(root, value, start);
+            out.set_len(out.len() + (end as usize - start as usize));
+        }
+        return Ok(());
+    }
     reserve_bounded(program, out);
+    // SAFETY: the caller's contract.
+    unsafe { encode_sink(program, value, out, ports) }
+}
+
+/// [`encode_vec`] for types that need a sink.
+///
+/// # Safety
+///
+/// As for [`encode_vec`].
+unsafe fn encode_sink(
+    program: &Program,
+    value: *const u8,
+    out: &mut Vec<u8>,
+    ports: &mut dyn Any,
+) -> Result<(), EncodeError> {
     let mut sink = Sink::to_vec(program, value, out, None, usize::MAX, ports);
     // SAFETY: the caller's contract.
     match unsafe { block(program, program.root(), value, &mut sink) } {
@@ -51,6 +78,13 @@ pub(crate) unsafe fn encode_slice(
     out: &mut [u8],
     ports: &mut dyn Any,
 ) -> Result<usize, EncodeError> {
+    let root = program.root();
+    if root.flat && out.len() >= flat_room(root) {
+        let start = out.as_mut_ptr();
+        // SAFETY: the caller's contract; the room has been checked.
+        let end = unsafe { flat::encode(root, value, start) };
+        return Ok(end as usize - start as usize);
+    }
     let mut sink = Sink::to_slice(program, value, out, ports);
     // SAFETY: the caller's contract.
     match unsafe { block(program, program.root(), value, &mut sink) } {
@@ -83,6 +117,12 @@ pub(crate) unsafe fn encode_gather(
         }
         Err(Stop) => Err(sink.fail()),
     }
+}
+
+/// The room that encoding a value of a flat block wants.
+#[inline]
+fn flat_room(block: &Block) -> usize {
+    block.max_wire.unwrap_or_default() as usize + flat::SLACK
 }
 
 /// Types that are small whatever their value get their room at once; ten bytes more keep the last
@@ -161,13 +201,25 @@ unsafe fn block(
                 // of the output.
                 unsafe {
                     cur = varint::write(cur, bytes.len() as u64);
-                    core::ptr::copy_nonoverlapping(bytes.as_ptr(), cur, bytes.len());
+                    short::copy(bytes.as_ptr(), cur, bytes.len());
                     cur = cur.add(bytes.len());
                 }
             } else {
                 with_sink!(sink.put_counted(bytes));
             }
         }};
+    }
+
+    macro_rules! put_option {
+        ($value:expr) => {
+            match $value {
+                None => put_array!([0]),
+                Some(value) => {
+                    put_array!([1]);
+                    put_varint!(value);
+                }
+            }
+        };
     }
 
     for op in &block.ops {
@@ -215,6 +267,16 @@ unsafe fn block(
             Op::ScalarVec(at, scalar) => {
                 // SAFETY: the compiler saw that the field is a `Vec` of this scalar.
                 with_sink!(unsafe { scalar_vec(base.add(*at as usize), *scalar, sink) });
+            }
+            Op::OptionScalar(at, Scalar::U32) => {
+                put_option!(field!(*at, Option<u32>).map(u64::from));
+            }
+            Op::OptionScalar(at, Scalar::U64) => put_option!(*field!(*at, Option<u64>)),
+            Op::OptionScalar(at, Scalar::I32) => {
+                put_option!(field!(*at, Option<i32>).map(|value| zigzag_64(i64::from(value))));
+            }
+            Op::OptionScalar(at, Scalar::I64) => {
+                put_option!(field!(*at, Option<i64>).map(zigzag_64));
             }
             Op::OptionScalar(at, scalar) => {
                 // SAFETY: the compiler saw that the field is an `Option` of this scalar.
@@ -433,9 +495,23 @@ unsafe fn elements(
     if inner.max_wire == Some(0) {
         sink.count_empties(len)?;
     }
-    for index in 0..len {
+    let mut index = 0;
+    if inner.flat {
+        // As many as surely fit are written without a look at the room in between.
+        let sure = sink.room().saturating_sub(flat::SLACK)
+            / inner.max_wire.map_or(1, |max| max.max(1)) as usize;
+        let mut cur = sink.cur;
+        while index < len.min(sure) {
+            // SAFETY: within the `len` elements, and the room was checked for all.
+            cur = unsafe { flat::encode(inner, first.add(index * element.stride()), cur) };
+            index += 1;
+        }
+        sink.cur = cur;
+    }
+    while index < len {
         // SAFETY: within the `len` elements.
         unsafe { block(program, inner, first.add(index * element.stride()), sink)? };
+        index += 1;
     }
     sink.ascend_from(len);
     Ok(())

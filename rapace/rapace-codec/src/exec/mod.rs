@@ -6,9 +6,11 @@
 //! | `varint` | numbers to and from LEB128 |
 //! | `sink` | where encoded bytes go: a growing vector, a fixed buffer, a gather list |
 //! | `encode` | values to bytes |
+//! | `flat` | both ways, for blocks of nothing but numbers |
 //! | `size` | the exact length that encoding would give |
 //! | `reader` | the bytes being decoded, their guards and the report of a failure |
 //! | `decode`, `collections` | bytes to values |
+//! | `short` | short strings and bytes |
 //! | `unwind` | dropping what a failed decode had built |
 //!
 //! # What every unsafe function here relies on
@@ -26,7 +28,9 @@
 mod collections;
 mod decode;
 mod encode;
+mod flat;
 mod reader;
+mod short;
 mod sink;
 mod size;
 mod unwind;

@@ -340,6 +340,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Records what is wrong with the option tag at the position.
+    #[cold]
+    pub(super) fn bad_option(&mut self) -> Stop {
+        match self.left() {
+            0 => self.record(DecodeErrorKind::UnexpectedEnd),
+            _ => self.record(DecodeErrorKind::InvalidOption),
+        }
+    }
+
     #[inline]
     pub(super) fn bool(&mut self) -> Result<bool, Stop> {
         match self.byte()? {

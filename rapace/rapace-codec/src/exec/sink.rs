@@ -8,7 +8,7 @@ use core::any::Any;
 
 use bytes::Bytes;
 
-use super::{Stop, size, varint};
+use super::{Stop, short, size, varint};
 use crate::error::EncodeError;
 use crate::program::Program;
 use crate::{MAX_DEPTH, MAX_EMPTY_ELEMENTS};
@@ -197,7 +197,7 @@ impl<'a> Sink<'a> {
         }
         // SAFETY: there is room for `bytes`, and a value being encoded never overlaps the output.
         unsafe {
-            core::ptr::copy_nonoverlapping(bytes.as_ptr(), self.cur, bytes.len());
+            short::copy(bytes.as_ptr(), self.cur, bytes.len());
             self.cur = self.cur.add(bytes.len());
         }
         Ok(())

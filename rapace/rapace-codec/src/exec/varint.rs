@@ -1,14 +1,15 @@
-//! Varints over raw memory: unsigned LEB128, eight bytes at a time where there is room.
+//! Varints over raw memory: unsigned LEB128.
 //!
-//! Both directions spread or gather 7-bit groups with shifts and masks instead of a loop per byte,
-//! so that a number costs the same whatever its size.
+//! Short numbers, up to three bytes, branch on their length: the processor guesses the branch and goes on
+//! with the next field before it knows this one. Longer ones spread or gather their 7-bit groups with
+//! shifts and masks, eight bytes at a time.
 
 /// The longest varint of a number of up to 64 bits.
 pub(super) const MAX_64: usize = 10;
 /// The longest varint of a 128-bit number.
 pub(super) const MAX_128: usize = 19;
 
-const STOPS: u64 = 0x8080_8080_8080_8080;
+pub(super) const STOPS: u64 = 0x8080_8080_8080_8080;
 
 /// The bytes that the shortest varint of `value` takes.
 #[inline]
@@ -68,18 +69,29 @@ const fn gather(spread: u64) -> u64 {
 /// [`MAX_64`] bytes at `to` are writable.
 #[inline]
 pub(super) unsafe fn write(to: *mut u8, value: u64) -> *mut u8 {
-    if value < 0x80 {
-        // SAFETY: the caller gives room for at least one byte.
-        unsafe {
+    // SAFETY: the caller gives room for ten bytes, of which at most four are written.
+    unsafe {
+        if value < 1 << 7 {
             to.write(value as u8);
             return to.add(1);
+        }
+        if value < 1 << 14 {
+            let pair = (value & 0x7f) | ((value << 1) & 0x7f00) | 0x80;
+            to.cast::<[u8; 2]>().write((pair as u16).to_le_bytes());
+            return to.add(2);
+        }
+        if value < 1 << 21 {
+            let three = (value & 0x7f) | ((value << 1) & 0x7f00) | ((value << 2) & 0x007f_0000);
+            to.cast::<[u8; 4]>()
+                .write((three as u32 | 0x8080).to_le_bytes());
+            return to.add(3);
         }
     }
     // SAFETY: passed on from the caller.
     unsafe { write_long(to, value) }
 }
 
-/// [`write`] for numbers that are seldom small, without the branch.
+/// [`write`] for numbers that are seldom small, without branches on their length.
 ///
 /// # Safety
 ///
@@ -169,29 +181,85 @@ unsafe fn read_long(cur: *const u8, end: *const u8) -> Read {
     if end as usize - cur as usize >= 8 {
         // SAFETY: eight bytes are left.
         let word = u64::from_le_bytes(unsafe { cur.cast::<[u8; 8]>().read_unaligned() });
-        let stops = !word & STOPS;
-        if stops != 0 {
-            let bits = stops.trailing_zeros() + 1;
-            return Read {
-                value: gather(word & (u64::MAX >> (64 - bits))),
-                // SAFETY: within the eight bytes.
-                next: unsafe { cur.add(bits as usize / 8) },
-            };
+        // SAFETY: as above.
+        let read = unsafe { read_word(cur, word) };
+        if !read.next.is_null() {
+            return read;
+        }
+    }
+    // Small payloads end within a word of their last numbers; most of those are short.
+    let left = end as usize - cur as usize;
+    if left >= 2 {
+        // SAFETY: at least two bytes are left, and a third where it is read.
+        unsafe {
+            let low = u64::from(*cur & 0x7f) | (u64::from(*cur.add(1) & 0x7f) << 7);
+            if *cur.add(1) < 0x80 {
+                return Read {
+                    value: low,
+                    next: cur.add(2),
+                };
+            }
+            if left >= 3 && *cur.add(2) < 0x80 {
+                return Read {
+                    value: low | (u64::from(*cur.add(2)) << 14),
+                    next: cur.add(3),
+                };
+            }
         }
     }
     // SAFETY: passed on from the caller.
     unsafe { read_bytes(cur, end) }
 }
 
+/// Reads a varint of at most eight bytes from the word that stands at `cur`.
+///
+/// # Safety
+///
+/// The eight bytes at `cur` are `word`.
+#[inline(always)]
+pub(super) unsafe fn read_word(cur: *const u8, word: u64) -> Read {
+    // SAFETY: every position is within the eight bytes.
+    unsafe {
+        if word & 0x80 == 0 {
+            return Read {
+                value: word & 0x7f,
+                next: cur.add(1),
+            };
+        }
+        if word & 0x8000 == 0 {
+            return Read {
+                value: (word & 0x7f) | ((word >> 1) & 0x3f80),
+                next: cur.add(2),
+            };
+        }
+        if word & 0x80_0000 == 0 {
+            return Read {
+                value: (word & 0x7f) | ((word >> 1) & 0x3f80) | ((word >> 2) & 0x1f_c000),
+                next: cur.add(3),
+            };
+        }
+        let stops = !word & STOPS;
+        if stops == 0 {
+            return NONE;
+        }
+        let bits = stops.trailing_zeros() + 1;
+        Read {
+            value: gather(word & (u64::MAX >> (64 - bits))),
+            next: cur.add(bits as usize / 8),
+        }
+    }
+}
+
+const NONE: Read = Read {
+    value: 0,
+    next: core::ptr::null(),
+};
+
 /// # Safety
 ///
 /// As for [`read`].
 #[cold]
 unsafe fn read_bytes(cur: *const u8, end: *const u8) -> Read {
-    const NONE: Read = Read {
-        value: 0,
-        next: core::ptr::null(),
-    };
     // SAFETY: the caller's range.
     let bytes = unsafe { core::slice::from_raw_parts(cur, end as usize - cur as usize) };
     let mut value = 0u64;

@@ -17,6 +17,8 @@ use crate::port::PortVTable;
 /// A block longer than this no longer takes in nested structs, so that programs stay linear in the
 /// size of the source text.
 const FLATTEN_LIMIT: usize = 96;
+/// A longer block of numbers is not worth reserving its bound at once.
+const FLAT_LIMIT: usize = 24;
 /// Arrays up to this length are flattened.
 const UNROLL_LIMIT: usize = 8;
 
@@ -98,6 +100,7 @@ impl BlockBuilder {
 
     fn finish(self) -> Block {
         Block {
+            flat: self.ops.len() <= FLAT_LIMIT && self.ops.iter().all(Op::is_flat),
             ops: self.ops.into(),
             meta: self.meta.into(),
             labels: self.labels.into(),

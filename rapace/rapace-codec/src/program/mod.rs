@@ -54,6 +54,9 @@ pub(crate) struct Block {
     /// One entry per op, looked at only when something fails.
     pub(crate) meta: Box<[Meta]>,
     pub(crate) labels: Box<[Label]>,
+    /// Whether the block is nothing but numbers; such a block cannot fail halfway with anything to
+    /// drop, and is bounded.
+    pub(crate) flat: bool,
     /// The fewest bytes a value takes on the wire.
     pub(crate) min_wire: u32,
     /// The most bytes it takes, if there is a bound.
@@ -133,6 +136,25 @@ pub(crate) enum Op {
     Invariant(u32, &'static Shape),
     /// A field's own check.
     FieldInvariant(u32, facet_core::InvariantsFn),
+}
+
+impl Op {
+    /// Whether this is a number in a field of its own.
+    pub(crate) fn is_flat(&self) -> bool {
+        matches!(
+            self,
+            Op::Bool(_)
+                | Op::Byte(_)
+                | Op::U16(_)
+                | Op::U32(_)
+                | Op::U64(_)
+                | Op::I16(_)
+                | Op::I32(_)
+                | Op::I64(_)
+                | Op::F32(_)
+                | Op::F64(_)
+        )
+    }
 }
 
 /// A part that is built in scratch memory and then moved.
