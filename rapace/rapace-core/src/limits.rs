@@ -36,6 +36,10 @@ pub struct Limits {
     /// Queued bytes above which streams and new calls wait for the link. Default: 1 MiB. More
     /// only helps links that drain in bursts.
     pub send_queue_bytes: usize,
+    /// Frames that answer what the peer sent (responses, Pongs, refusals, cancellations) and that
+    /// it has not read; twice `max_pending_calls` if that is more. A peer that goes on sending
+    /// beyond is cut off. Default: 65,536; each costs about 200 bytes beside its payload.
+    pub max_queued_replies: u32,
 }
 
 impl Default for Limits {
@@ -52,6 +56,7 @@ impl Default for Limits {
             ping_timeout: Duration::from_secs(10),
             channel_buffer_bytes: 16 << 20,
             send_queue_bytes: 1 << 20,
+            max_queued_replies: 65_536,
         }
     }
 }

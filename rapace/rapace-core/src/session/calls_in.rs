@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::ports::UsedPorts;
 use super::{CancelCause, Event, Response, Session};
 use crate::control::{CancelReason, Features, Message};
 use crate::envelope::{Code, Status, encode_error};
@@ -20,7 +21,9 @@ const KEY_DEADLINE: &str = "rapace.deadline_remaining_ms";
 pub(super) struct CallIn {
     stage: Stage,
     /// Ports of this call that are open or were, by either side.
-    pub(super) used_ports: Vec<u32>,
+    pub(super) used_ports: UsedPorts,
+    /// Early ports that were cancelled before the request said whether they are required.
+    pub(super) lost_ports: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -71,7 +74,8 @@ impl Session {
             channel,
             CallIn {
                 stage,
-                used_ports: Vec::new(),
+                used_ports: UsedPorts::default(),
+                lost_ports: Vec::new(),
             },
         );
     }
@@ -84,7 +88,7 @@ impl Session {
             self.violation(channel);
             return;
         }
-        self.highest_peer = channel.0;
+        self.use_up(channel);
         if !self.admit(channel) {
             return;
         }
@@ -96,7 +100,6 @@ impl Session {
 
     pub(super) fn receive_request(&mut self, desc: Descriptor, payload: Payload) {
         let channel = desc.channel_id;
-        let serving = self.calls_in.len();
         let Some(call) = self.calls_in.get_mut(&channel) else {
             return;
         };
@@ -118,17 +121,20 @@ impl Session {
         };
         call.stage = stage;
         let early_ports = !call.used_ports.is_empty();
+        self.serving += 1;
         self.timers.arm(channel, deadline);
 
-        if serving > self.effective.pending_calls_max as usize {
+        if self.serving > self.effective.pending_calls_max {
             let limit = self.effective.pending_calls_max;
             let why = format!("{limit} calls are pending, which is the limit");
             self.answer_with_error(channel, Code::RESOURCE_EXHAUSTED, why);
+            self.check_drained();
         } else if !self.config.methods.methods.contains_key(&method_id) {
             let why = format!("no method with id {method_id:?} is served here");
             self.answer_with_error(channel, Code::UNIMPLEMENTED, why);
+            self.check_drained();
         } else if deadline.is_some_and(|deadline| deadline <= self.now) {
-            self.expire_call_in(channel);
+            self.answer_expired(channel);
         } else {
             let request = Event::Request {
                 channel,
@@ -174,13 +180,21 @@ impl Session {
             let why = format!("the response has {bytes} bytes; at most {limit} are accepted");
             self.answer_with_error(channel, Code::RESOURCE_EXHAUSTED, why);
         } else {
-            self.answer(channel, response);
+            let reason = CancelReason::ClientCancel;
+            self.answer(channel, response, reason, &CancelCause::CallEnded);
         }
         self.check_drained();
         true
     }
 
-    fn answer(&mut self, channel: ChannelId, response: Response) {
+    /// Answers. An error ends the call's ports too, with `reason` at the peer and `cause` here.
+    fn answer(
+        &mut self,
+        channel: ChannelId,
+        response: Response,
+        reason: CancelReason,
+        cause: &CancelCause,
+    ) {
         let Some(call) = self.calls_in.remove(&channel) else {
             return;
         };
@@ -194,24 +208,46 @@ impl Session {
         else {
             return;
         };
+        self.serving -= 1;
         self.timers.disarm(channel, deadline);
-        if oneway {
-            return;
+        let ports_end = response.error && !call.used_ports.is_empty();
+        if !oneway {
+            self.queue_response(channel, method_id, msg_id, response);
         }
+        // After the response: the status says why the call failed, a lost port would only say
+        // that it did.
+        if ports_end {
+            self.cancel_ports_of(channel, reason, cause);
+        }
+    }
+
+    #[inline]
+    fn queue_response(
+        &mut self,
+        channel: ChannelId,
+        method_id: MethodId,
+        msg_id: u64,
+        response: Response,
+    ) {
         let mut flags = Flags::DATA | Flags::EOS | Flags::RESPONSE;
         if response.error {
             flags = flags | Flags::ERROR;
         }
         let mut desc = Descriptor::new(channel, method_id, flags);
         desc.msg_id = msg_id;
+        let provoked = std::mem::replace(&mut self.transmit.provoked, true);
         self.queue_as_is(desc, response.payload, None);
-        if response.error && !call.used_ports.is_empty() {
-            self.cancel_ports_of(channel, CancelReason::ClientCancel, &CancelCause::CallEnded);
-        }
+        self.transmit.provoked = provoked;
     }
 
     /// Answers a call without its handler.
     pub(super) fn answer_with_error(&mut self, channel: ChannelId, code: Code, message: String) {
+        let response = self.error_response(code, message);
+        let reason = CancelReason::ClientCancel;
+        self.answer(channel, response, reason, &CancelCause::CallEnded);
+    }
+
+    fn error_response(&self, code: Code, message: String) -> Response {
         let mut status = Status {
             code,
             message,
@@ -222,13 +258,10 @@ impl Session {
             status.message.clear();
             payload = encode_error(&status, &Metadata::default());
         }
-        self.answer(
-            channel,
-            Response {
-                payload,
-                error: true,
-            },
-        );
+        Response {
+            payload,
+            error: true,
+        }
     }
 
     /// The deadline has passed: stop the handler, say so, give up the streams
@@ -238,16 +271,14 @@ impl Session {
             channel,
             reason: CancelCause::Deadline,
         });
-        if self
-            .calls_in
-            .get(&channel)
-            .is_some_and(|call| !call.used_ports.is_empty())
-        {
-            let reason = CancelReason::DeadlineExceeded;
-            self.cancel_ports_of(channel, reason, &CancelCause::Deadline);
-        }
+        self.answer_expired(channel);
+    }
+
+    fn answer_expired(&mut self, channel: ChannelId) {
         let why = "the deadline passed before the handler was done".to_owned();
-        self.answer_with_error(channel, Code::DEADLINE_EXCEEDED, why);
+        let response = self.error_response(Code::DEADLINE_EXCEEDED, why);
+        let reason = CancelReason::DeadlineExceeded;
+        self.answer(channel, response, reason, &CancelCause::Deadline);
         self.check_drained();
     }
 
@@ -262,6 +293,7 @@ impl Session {
             self.close_ports_of(channel, &CancelCause::CallEnded);
         }
         if call.is_serving() {
+            self.serving -= 1;
             self.events.push_back(Event::RequestCancelled {
                 channel,
                 reason: cause,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::ports::UsedPorts;
 use super::{CallOutcome, CancelCause, Event, OpenCall, OpenError, Phase, PortDecl, Session};
 use crate::control::{
     CONTROL_BYTES_MAX, CancelReason, ChannelKind, Features, Message, OpenChannel,
@@ -17,7 +18,7 @@ pub(super) struct CallOut {
     pub(super) deadline: Option<Time>,
     pub(super) ports: &'static [PortDecl],
     /// Ports of this call that are open or were, by either side.
-    pub(super) used_ports: Vec<u32>,
+    pub(super) used_ports: UsedPorts,
 }
 
 /// Answered calls whose response streams have not been opened yet: the peer may open them after
@@ -37,6 +38,10 @@ impl AwaitingPorts {
 
     pub(super) fn clear(&mut self) {
         self.calls.clear();
+    }
+
+    pub(super) fn knows(&self, call: ChannelId) -> bool {
+        self.calls.iter().any(|(known, _)| *known == call)
     }
 
     fn remember(&mut self, call: ChannelId, ports: Vec<PortDecl>) {
@@ -102,8 +107,9 @@ impl Session {
         if !implicit {
             open.metadata = Some(call.metadata.clone());
             let len = Message::Open(open.clone()).encode().len() + 5;
-            if len > CONTROL_BYTES_MAX {
-                let why = format!("{len} bytes of metadata; at most {CONTROL_BYTES_MAX} travel");
+            let limit = CONTROL_BYTES_MAX.min(self.effective.payload_bytes_max as usize);
+            if len > limit {
+                let why = format!("{len} bytes of metadata; at most {limit} travel");
                 return Err((OpenError::BadMetadata(why), call));
             }
         }
@@ -127,7 +133,7 @@ impl Session {
             return Ok(channel);
         }
         self.timers.arm(channel, call.deadline);
-        let used_ports = Vec::new();
+        let used_ports = UsedPorts::default();
         let entry = CallOut {
             deadline: call.deadline,
             ports: call.ports,
@@ -180,6 +186,10 @@ impl Session {
             CallOutcome::Response(envelope) => envelope.status.code != Code::OK,
             _ => true,
         };
+        if failed && !self.ports_of(channel).is_empty() {
+            // A peer that takes the call for answered would keep them open.
+            self.cancel_ports_of(channel, CancelReason::ClientCancel, &CancelCause::CallEnded);
+        }
         self.finish_call_out(channel, outcome, failed);
         self.check_drained();
     }
@@ -204,7 +214,7 @@ impl Session {
             let late: Vec<PortDecl> = call
                 .ports
                 .iter()
-                .filter(|decl| !decl.is_request() && !call.used_ports.contains(&decl.port))
+                .filter(|decl| !decl.is_request() && !call.used_ports.contains(decl.port))
                 .copied()
                 .collect();
             if !late.is_empty() {

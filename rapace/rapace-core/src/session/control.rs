@@ -1,6 +1,6 @@
 //! Control messages after the handshake (PROTOCOL §5).
 
-use super::ports::Opening;
+use super::port_open::Opening;
 use super::{CancelCause, CloseReason, Event, GoAwayReason, Session};
 use crate::control::{
     CONTROL_BYTES_MAX, CancelReason, ChannelKind, Features, Message, MessageFault, OpenChannel,
@@ -76,7 +76,8 @@ impl Session {
             return;
         }
         // From here on the id is used up, whatever becomes of the channel.
-        self.highest_peer = channel.0;
+        let highest_before = self.highest_peer;
+        self.use_up(channel);
         let Some(metadata) = open.metadata else {
             // [ctl.small].
             self.violation(channel);
@@ -89,14 +90,19 @@ impl Session {
                 }
             }
             (ChannelKind::Stream | ChannelKind::Tunnel, Some(attach)) => {
-                match self.check_attach(open.kind, attach) {
+                match self.check_attach(open.kind, attach, highest_before) {
                     Opening::Allowed if self.admit(channel) => {
                         self.open_port_in(channel, open.kind, attach, open.initial_credits);
                     }
                     Opening::Allowed => {}
                     Opening::Late => {
-                        // Its call has ended: whoever opened it lost a race.
-                        let reason = CancelReason::ClientCancel;
+                        // Its call has ended or was refused: whoever opened it lost a race.
+                        let reason =
+                            if !self.is_own(attach.call) && self.draining.refuses(attach.call) {
+                                CancelReason::ResourceExhausted
+                            } else {
+                                CancelReason::ClientCancel
+                            };
                         self.queue_control(&Message::Cancel { channel, reason });
                     }
                     Opening::Wrong => self.violation(channel),
@@ -132,7 +138,7 @@ impl Session {
         } else if self.calls_in.contains_key(&channel) {
             self.drop_call_in(channel, cause);
         } else if self.ports.contains_key(&channel) {
-            self.port_cancelled(channel, cause);
+            self.port_cancelled(channel, cause, reason);
         } else {
             // An answered call: its streams end with it ([cancel]).
             self.close_ports_of(channel, &cause);
@@ -142,9 +148,10 @@ impl Session {
 
     fn peer_closed(&mut self, error: Option<String>) {
         self.transmit.clear();
-        let reason = match error {
-            None if self.draining.is_announced() => CloseReason::Drained,
-            error => CloseReason::PeerClosed(error),
+        let reason = match (error, self.draining.accusation()) {
+            (_, Some(accused)) => accused,
+            (None, None) if self.draining.is_announced() => CloseReason::Drained,
+            (error, None) => CloseReason::PeerClosed(error),
         };
         self.end(reason);
     }

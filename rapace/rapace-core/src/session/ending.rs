@@ -1,6 +1,7 @@
 //! Cancellation, violations, GoAway, and the end of everything ([cancel], [violation], [goaway],
 //! [call.lost]).
 
+use super::shortened;
 use super::{
     CallOutcome, CancelCause, CancelReason, CloseReason, Event, GoAwayReason, HandshakeFailure,
     LinkEnd, Phase, Session,
@@ -8,6 +9,9 @@ use super::{
 use crate::control::Message;
 use crate::id::ChannelId;
 use crate::time::Time;
+
+/// How much of a reason is sent, in bytes: it is for people, and must fit any peer's limits.
+const REASON_BYTES_MAX: usize = 1024;
 
 /// How far a GoAway has come.
 #[derive(Debug, Default)]
@@ -47,6 +51,15 @@ impl Draining {
         });
     }
 
+    /// How the session ends if the peer's GoAway blames this side.
+    pub(super) fn accusation(&self) -> Option<CloseReason> {
+        let announced = self.there.as_ref()?;
+        (announced.reason == GoAwayReason::ProtocolError).then(|| CloseReason::PeerGoAway {
+            reason: announced.reason,
+            message: announced.message.clone(),
+        })
+    }
+
     /// The peer's words, if it does not look at a call with this channel.
     pub(super) fn refusal(&self, channel: ChannelId) -> Option<String> {
         let announced = self.there.as_ref()?;
@@ -71,15 +84,24 @@ impl Session {
             self.drop_call_in(channel, CancelCause::Local);
         } else if self.forget_port(channel).is_some() {
             self.queue_control(&Message::Cancel { channel, reason });
-        } else {
-            self.awaiting_ports.forget(channel);
+        } else if self.has_streams_of_answered(channel) {
+            // [cancel]: the streams of an answered call.
+            self.queue_control(&Message::Cancel { channel, reason });
+            self.close_ports_of(channel, &CancelCause::CallEnded);
         }
         self.check_drained();
+    }
+
+    fn has_streams_of_answered(&self, call: ChannelId) -> bool {
+        self.awaiting_ports.knows(call) || self.ports.values().any(|port| port.call == call)
     }
 
     /// Answers a violation of the peer on `channel` and ends the channel; the last straw ends the
     /// session ([violation]).
     pub(super) fn violation(&mut self, channel: ChannelId) {
+        if self.phase != Phase::Open {
+            return;
+        }
         self.violations += 1;
         if self.violations >= self.config.limits.max_violations {
             self.protocol_error("too many protocol violations");
@@ -96,7 +118,10 @@ impl Session {
         } else if self.calls_in.contains_key(&channel) {
             self.drop_call_in(channel, CancelCause::Local);
         } else if self.ports.contains_key(&channel) {
-            self.port_cancelled(channel, CancelCause::Local);
+            self.port_cancelled(channel, CancelCause::Local, reason);
+        } else {
+            // The peer ends the streams of an answered call when it hears of this ([cancel]).
+            self.close_ports_of(channel, &CancelCause::Local);
         }
         self.check_drained();
     }
@@ -106,7 +131,7 @@ impl Session {
         self.queue_control(&Message::GoAway {
             reason: GoAwayReason::ProtocolError,
             last_channel: ChannelId(self.highest_peer),
-            message: what.to_owned(),
+            message: shortened(what, REASON_BYTES_MAX).to_owned(),
             metadata: Vec::new(),
         });
         self.end(CloseReason::ProtocolError(what.into()));
@@ -132,7 +157,7 @@ impl Session {
         self.queue_control(&Message::GoAway {
             reason,
             last_channel,
-            message: message.to_owned(),
+            message: shortened(message, REASON_BYTES_MAX).to_owned(),
             metadata: Vec::new(),
         });
         self.timers.grace = Some(now + self.config.limits.grace);
@@ -163,7 +188,7 @@ impl Session {
         if let Phase::Closed(_) = self.phase {
             return;
         }
-        let error = (!reason.is_empty()).then(|| reason.to_owned());
+        let error = (!reason.is_empty()).then(|| shortened(reason, REASON_BYTES_MAX).to_owned());
         self.queue_control(&Message::Close {
             channel: ChannelId::CONTROL,
             error,
@@ -179,20 +204,17 @@ impl Session {
         let reason = match (&self.phase, reason) {
             (Phase::Closed(_), _) => return,
             (Phase::Hello, end) => CloseReason::Handshake(HandshakeFailure::Link(end)),
-            (Phase::Open, end) => match self.draining.there.take() {
-                Some(announced) if announced.reason == GoAwayReason::ProtocolError => {
-                    CloseReason::PeerGoAway {
-                        reason: announced.reason,
-                        message: announced.message,
+            (Phase::Open, end) => match self.draining.accusation() {
+                Some(accused) => accused,
+                // Nothing was lost: a peer that just hangs up after its last answer is done.
+                None if end == LinkEnd::Closed && idle => {
+                    if self.draining.is_announced() {
+                        CloseReason::Drained
+                    } else {
+                        CloseReason::PeerClosed(None)
                     }
                 }
-                _ if end == LinkEnd::Closed && idle && self.draining.here.is_some() => {
-                    CloseReason::Drained
-                }
-                Some(_) if end == LinkEnd::Closed && idle => CloseReason::Drained,
-                // Nothing was lost: a peer that just hangs up after its last answer is done.
-                _ if end == LinkEnd::Closed && idle => CloseReason::PeerClosed(None),
-                _ => CloseReason::Link(end),
+                None => CloseReason::Link(end),
             },
         };
         self.end(reason);
@@ -200,6 +222,9 @@ impl Session {
 
     /// Fails everything under way, in the order of the channels, and reports the end.
     pub(super) fn end(&mut self, reason: CloseReason) {
+        if let Phase::Closed(_) = self.phase {
+            return;
+        }
         self.phase = Phase::Closed(reason.clone());
         self.timers.clear();
         self.awaiting_ports.clear();
@@ -228,6 +253,7 @@ impl Session {
         self.ports.clear();
         self.opened_here = 0;
         self.opened_there = 0;
+        self.serving = 0;
         self.events.push_back(Event::Closed(reason));
     }
 }

@@ -1,6 +1,7 @@
 //! The Hellos and what follows from them ([hello], [hello.limits], [hello.fail], [hello.params]).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -10,27 +11,33 @@ use crate::control::{
 };
 use crate::frame::{Descriptor, Flags, Frame, Payload};
 use crate::id::{ChannelId, MethodId};
+use crate::metadata::VALUE_BYTES_MAX;
 use crate::time::Time;
 
 const PARAM_EPOCH: &str = "rapace.epoch";
 const PARAM_PEER_NAME: &str = "rapace.peer-name";
 const PARAM_WINDOW: &str = "rapace.window";
 
+/// However long this side is configured to wait ([hello.fail]).
+const HANDSHAKE_TIMEOUT_MAX: Duration = Duration::from_secs(30);
+
+/// A method without its name, at least: the id, the hash, the option's tag.
+const METHOD_BYTES_MIN: usize = 1 + 32 + 1;
+
 impl Session {
     pub(super) fn say_hello(&mut self, now: Time) {
         let config = &self.config;
         let limits = &config.limits;
-        let timeout = limits.handshake_timeout;
+        let timeout = limits.handshake_timeout.min(HANDSHAKE_TIMEOUT_MAX);
         let mut params = Vec::new();
         if config.features.contains(Features::EPOCH) {
             let epoch = Bytes::copy_from_slice(&config.epoch.to_le_bytes());
             params.push((PARAM_EPOCH.to_owned(), epoch));
         }
         if let Some(name) = &config.peer_name {
-            params.push((
-                PARAM_PEER_NAME.to_owned(),
-                Bytes::copy_from_slice(name.as_bytes()),
-            ));
+            let name = super::shortened(name, VALUE_BYTES_MAX);
+            let name = Bytes::copy_from_slice(name.as_bytes());
+            params.push((PARAM_PEER_NAME.to_owned(), name));
         }
         if config.features.contains(Features::CREDIT_FLOW_CONTROL) {
             let window = Bytes::copy_from_slice(&limits.window_bytes.to_le_bytes());
@@ -66,6 +73,14 @@ impl Session {
             }
             payload = hello.encode();
         }
+        while payload.len() > CONTROL_BYTES_MAX && !hello.methods.is_empty() {
+            // A method that is not listed can be called all the same; what is lost is that the
+            // caller hears of a different signature before it calls.
+            let surplus = (payload.len() - CONTROL_BYTES_MAX).div_ceil(METHOD_BYTES_MIN);
+            let kept = hello.methods.len().saturating_sub(surplus);
+            hello.methods.truncate(kept);
+            payload = hello.encode();
+        }
         let desc = Descriptor::new(ChannelId::CONTROL, Verb::HELLO, Flags::CONTROL);
         self.queue(desc, Payload::from(Bytes::from(payload)), None);
         self.timers.handshake = Some(now + timeout);
@@ -78,7 +93,9 @@ impl Session {
         let bytes = payload.as_slice().unwrap_or_default();
         if on_control && desc.method_id == Verb::CLOSE_CHANNEL {
             // A peer that finds our Hello unacceptable says so instead of its own.
-            if let Ok(Message::Close { error, .. }) = Message::decode(desc.method_id, bytes) {
+            if let Ok(Message::Close { channel, error }) = Message::decode(desc.method_id, bytes)
+                && channel == ChannelId::CONTROL
+            {
                 let why = error.unwrap_or_else(|| "no reason given".to_owned());
                 self.timers.handshake = None;
                 self.end(CloseReason::Handshake(HandshakeFailure::Refused(why)));

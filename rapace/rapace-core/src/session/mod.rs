@@ -6,7 +6,8 @@
 //! | `receive` | sorting received frames by the transition table |
 //! | `control` | control messages other than the Hello |
 //! | `calls_out`, `calls_in` | calls of this side, calls of the peer |
-//! | `ports` | streams and tunnels: opening, sending, receiving, ending |
+//! | `ports`, `port_open`, `port_data` | streams and tunnels: the table, opening, sending and receiving |
+//! | `skipped` | channel ids that the peer passed over |
 //! | `credit` | how much may be sent, and giving it back ([credit]) |
 //! | `ending` | cancellation, GoAway, violations, the end of everything |
 //! | `timers` | deadlines, grace, pings |
@@ -23,8 +24,11 @@ mod control;
 mod credit;
 mod ending;
 mod handshake;
+mod port_data;
+mod port_open;
 mod ports;
 mod receive;
+mod skipped;
 mod timers;
 mod transmit;
 mod types;
@@ -48,6 +52,7 @@ use calls_in::CallIn;
 use calls_out::{AwaitingPorts, CallOut};
 use ending::Draining;
 use ports::{EndedRing, Port};
+use skipped::Skipped;
 use timers::Timers;
 use transmit::TransmitQueue;
 
@@ -66,6 +71,7 @@ pub struct Session {
     next_channel: u32,
     /// The highest channel that the peer has opened; 0 before the first.
     highest_peer: u32,
+    skipped: Skipped,
     /// Channels that this side has opened and that live.
     opened_here: u32,
     /// Channels that the peer has opened and that live.
@@ -73,6 +79,8 @@ pub struct Session {
 
     calls_out: IdMap<ChannelId, CallOut>,
     calls_in: IdMap<ChannelId, CallIn>,
+    /// How many of `calls_in` have sent their request ([call.limits]).
+    serving: u32,
     ports: IdMap<ChannelId, Port>,
     awaiting_ports: AwaitingPorts,
     ended: EndedRing,
@@ -108,9 +116,16 @@ struct Effective {
     window_here: Option<u32>,
 }
 
+/// The longest prefix of `text` of at most `bytes_max` bytes.
+fn shortened(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
 impl Session {
     /// A session that has queued its Hello.
-    pub fn new(config: Config, now: Time) -> Session {
+    pub fn new(mut config: Config, now: Time) -> Session {
+        // Without any window nothing but empty items could ever be sent.
+        config.limits.window_bytes = config.limits.window_bytes.max(1);
         let effective = Effective {
             features: Features::default(),
             payload_bytes_max: PAYLOAD_BYTES_BEFORE_HELLO,
@@ -132,10 +147,12 @@ impl Session {
             next_msg_id: 1,
             next_channel,
             highest_peer: 0,
+            skipped: Skipped::default(),
             opened_here: 0,
             opened_there: 0,
             calls_out: IdMap::default(),
             calls_in: IdMap::default(),
+            serving: 0,
             ports: IdMap::default(),
             awaiting_ports: AwaitingPorts::default(),
             ended: EndedRing::default(),
@@ -160,9 +177,21 @@ impl Session {
             Phase::Open => {
                 self.last_heard = now;
                 self.pinged = false;
+                self.transmit.provoked = true;
                 self.receive(frame);
+                self.transmit.provoked = false;
+                if self.transmit.replies() > self.replies_max() {
+                    self.transmit.clear();
+                    self.protocol_error("the answers to what was sent are not being read");
+                }
             }
         }
+    }
+
+    /// Calls that are answered honestly must never be cut off, however many are allowed.
+    fn replies_max(&self) -> u32 {
+        let answers = self.effective.pending_calls_max.saturating_mul(2);
+        self.config.limits.max_queued_replies.max(answers)
     }
 
     /// The next thing to report.
@@ -234,6 +263,12 @@ impl Session {
         self.next_channel = self.next_channel.checked_add(2).unwrap_or(0);
         self.opened_here += 1;
         Some(channel)
+    }
+
+    /// The peer has opened `channel`, whose id is used up from here on.
+    fn use_up(&mut self, channel: ChannelId) {
+        self.skipped.note(self.highest_peer, channel.0);
+        self.highest_peer = channel.0;
     }
 
     /// A live channel has ended.

@@ -26,9 +26,10 @@ impl Session {
         let event = if desc.has(Flags::RESPONSE) {
             ChannelEvent::Response
         } else if desc.method_id != MethodId::NONE {
-            match desc.has(Flags::DATA | Flags::EOS) {
-                true => ChannelEvent::Request,
-                false => ChannelEvent::BrokenRequest,
+            if desc.has(Flags::DATA | Flags::EOS) {
+                ChannelEvent::Request
+            } else {
+                ChannelEvent::BrokenRequest
             }
         } else if desc.has(Flags::DATA) {
             ChannelEvent::Data
@@ -61,6 +62,9 @@ impl Session {
         if self.is_own(channel) {
             if self.calls_out.contains_key(&channel) {
                 ChannelState::Asking
+            } else if self.ended.contains(channel) {
+                // A tunnel of this side.
+                ChannelState::Ended
             } else if self.was_opened_here(channel) {
                 ChannelState::Finished
             } else {
@@ -74,6 +78,8 @@ impl Session {
             } else {
                 ChannelState::Opened
             }
+        } else if self.skipped.contains(channel) {
+            ChannelState::Foreign
         } else if self.ended.contains(channel) {
             ChannelState::Ended
         } else {

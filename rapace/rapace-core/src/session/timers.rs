@@ -95,6 +95,7 @@ impl Session {
             let reason = CancelReason::DeadlineExceeded;
             self.queue_control(&Message::Cancel { channel, reason });
             self.finish_call_out(channel, CallOutcome::DeadlineExceeded, true);
+            self.check_drained();
         } else if self.calls_in.contains_key(&channel) {
             self.expire_call_in(channel);
         }

@@ -15,6 +15,10 @@ pub(super) struct TransmitQueue {
     bytes: usize,
     /// Somebody was told to wait.
     congested: bool,
+    /// A frame of the peer is being handled: what is queued now answers it.
+    pub(super) provoked: bool,
+    /// Queued frames that answer frames of the peer, responses included.
+    replies: u32,
 }
 
 #[derive(Debug)]
@@ -23,9 +27,14 @@ struct Queued {
     payload: Payload,
     /// Becomes the descriptor's deadline when the frame leaves: the time left counts from then.
     deadline: Option<Time>,
+    reply: bool,
 }
 
 impl TransmitQueue {
+    pub(super) fn replies(&self) -> u32 {
+        self.replies
+    }
+
     pub(super) fn len(&self) -> usize {
         self.frames.len()
     }
@@ -37,6 +46,7 @@ impl TransmitQueue {
     pub(super) fn clear(&mut self) {
         self.frames.clear();
         self.bytes = 0;
+        self.replies = 0;
     }
 
     pub(super) fn tell_congested(&mut self) {
@@ -52,7 +62,9 @@ impl Session {
             mut desc,
             payload,
             deadline,
+            reply,
         } = self.transmit.frames.pop_front()?;
+        self.transmit.replies -= u32::from(reply);
         self.transmit.bytes -= DESCRIPTOR_LEN + payload.len();
         if let Some(deadline) = deadline {
             desc.deadline_ns = match self.config.deadline_form {
@@ -108,10 +120,13 @@ impl Session {
     ) {
         debug_assert_eq!(desc.deadline_ns, NO_DEADLINE);
         self.transmit.bytes += DESCRIPTOR_LEN + payload.len();
+        let reply = self.transmit.provoked;
+        self.transmit.replies += u32::from(reply);
         self.transmit.frames.push_back(Queued {
             desc,
             payload,
             deadline,
+            reply,
         });
     }
 
