@@ -249,8 +249,8 @@ fn floats<T, const N: usize>(
         .collect())
 }
 
-/// Numbers of at most `max` bytes and `limit`.
-#[inline]
+/// Numbers of at most `max` bytes (three, five or ten) and `limit`.
+#[inline(always)]
 fn varints<T>(
     reader: &mut Reader<'_>,
     max: usize,
@@ -264,14 +264,29 @@ fn varints<T>(
     let mut cur = reader.cur;
     let mut index = 0;
     while index < count {
-        let mut read = None;
+        // Takes a number of so many bytes that surely fits the type.
+        macro_rules! take {
+            ($value:expr, $len:expr) => {{
+                // SAFETY: there is room for `count` items, and the number's bytes were there to read.
+                // Numbers need no drop when a later one fails.
+                unsafe {
+                    first.add(index).write(number($value));
+                    cur = cur.add($len);
+                }
+                index += 1;
+                continue;
+            }};
+        }
         if end as usize - cur as usize >= 8 {
             // SAFETY: eight bytes are left.
             let word = u64::from_le_bytes(unsafe { cur.cast::<[u8; 8]>().read_unaligned() });
-            if word & varint::STOPS == 0 && count - index >= 8 {
+            if word & 0x80 == 0 {
+                if word & varint::STOPS != 0 || count - index < 8 {
+                    take!(word & 0x7f, 1);
+                }
                 // Eight numbers of one byte each.
                 for (at, byte) in word.to_le_bytes().into_iter().enumerate() {
-                    // SAFETY: there is room for `count` items.
+                    // SAFETY: there is room for `count` items, of which eight are still to come.
                     unsafe { first.add(index + at).write(number(u64::from(byte))) };
                 }
                 index += 8;
@@ -279,21 +294,31 @@ fn varints<T>(
                 cur = unsafe { cur.add(8) };
                 continue;
             }
-            // SAFETY: the word stands at `cur`.
-            read =
-                Some(unsafe { varint::read_word(cur, word) }).filter(|read| !read.next.is_null());
+            let low = (word & 0x7f) | ((word >> 1) & 0x3f80);
+            if word & 0x8000 == 0 {
+                take!(low, 2);
+            }
+            let low = low | ((word >> 2) & 0x1f_c000);
+            if word & 0x80_0000 == 0 && low <= limit {
+                take!(low, 3);
+            }
+            let low = low | ((word >> 3) & 0x0fe0_0000);
+            if word & 0x8000_0000 == 0 && max > 4 {
+                take!(low, 4);
+            }
+            let low = low | ((word >> 4) & 0x0007_f000_0000);
+            if word & 0x80_0000_0000 == 0 && low <= limit && max > 4 {
+                take!(low, 5);
+            }
         }
         // SAFETY: the reader's own range.
-        let read = read.unwrap_or_else(|| unsafe { varint::read(cur, end) });
+        let read = unsafe { varint::read(cur, end) };
         if read.next.is_null() || read.next as usize - cur as usize > max || read.value > limit {
             reader.cur = cur;
             reader.bad_varint(max);
             return Err(reader.name_index(index));
         }
-        cur = read.next;
-        // SAFETY: there is room for `count` items. Numbers need no drop when a later one fails.
-        unsafe { first.add(index).write(number(read.value)) };
-        index += 1;
+        take!(read.value, read.next as usize - cur as usize);
     }
     reader.cur = cur;
     // SAFETY: all `count` items have been written.

@@ -9,7 +9,7 @@ use facet_core::{IterVTable, PtrConst};
 
 use super::sink::Sink;
 use super::varint::{self, MAX_64, zigzag_64, zigzag_128};
-use super::{Stop, flat, short, variant_index};
+use super::{Stop, flat, quick, short, variant_index};
 use crate::error::EncodeError;
 use crate::gather::Gather;
 use crate::kind::{Scalar, Text};
@@ -139,13 +139,39 @@ fn reserve_bounded(program: &Program, out: &mut Vec<u8>) {
 /// # Safety
 ///
 /// `base` points to an initialised value of the type that `block` of `program` was compiled from.
+#[inline]
+unsafe fn block(
+    program: &Program,
+    block: &Block,
+    base: *const u8,
+    sink: &mut Sink<'_>,
+) -> Result<(), Stop> {
+    // SAFETY: the caller's contract; the room was checked.
+    unsafe {
+        let done = if sink.room() >= block.quick_room as usize {
+            quick::block(program, block, base, sink)?
+        } else {
+            0
+        };
+        if done == block.ops.len() {
+            return Ok(());
+        }
+        ops(program, &block.ops[done..], base, sink)
+    }
+}
+
+/// Runs some ops of a block, each of which looks after its own room.
+///
+/// # Safety
+///
+/// `base` points to an initialised value of the type that the ops' block was compiled from.
 #[expect(
     unused_assignments,
     reason = "the tag of an option or result is followed by an op that reloads `end` again"
 )]
-unsafe fn block(
+pub(super) unsafe fn ops(
     program: &Program,
-    block: &Block,
+    ops: &[Op],
     base: *const u8,
     sink: &mut Sink<'_>,
 ) -> Result<(), Stop> {
@@ -222,7 +248,7 @@ unsafe fn block(
         };
     }
 
-    for op in &block.ops {
+    for op in ops {
         match op {
             Op::Bool(at) | Op::Byte(at) => put_array!([*field!(*at, u8)]),
             Op::U16(at) => put_varint!(u64::from(*field!(*at, u16))),

@@ -6,6 +6,7 @@
 //! | `varint` | numbers to and from LEB128 |
 //! | `sink` | where encoded bytes go: a growing vector, a fixed buffer, a gather list |
 //! | `encode` | values to bytes |
+//! | `quick` | the same while there is room to spare |
 //! | `flat` | both ways, for blocks of nothing but numbers |
 //! | `size` | the exact length that encoding would give |
 //! | `reader` | the bytes being decoded, their guards and the report of a failure |
@@ -29,6 +30,7 @@ mod collections;
 mod decode;
 mod encode;
 mod flat;
+mod quick;
 mod reader;
 mod short;
 mod sink;
@@ -38,6 +40,7 @@ mod varint;
 
 pub(crate) use decode::decode;
 pub(crate) use encode::{encode_gather, encode_slice, encode_vec};
+pub(crate) use quick::{SLACK as QUICK_SLACK, room as quick_room};
 pub(crate) use size::encoded_len;
 pub(crate) use varint::varint_len;
 

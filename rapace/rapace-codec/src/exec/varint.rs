@@ -1,6 +1,6 @@
 //! Varints over raw memory: unsigned LEB128.
 //!
-//! Short numbers, up to three bytes, branch on their length: the processor guesses the branch and goes on
+//! Short numbers branch on their length: the processor guesses the branch and goes on
 //! with the next field before it knows this one. Longer ones spread or gather their 7-bit groups with
 //! shifts and masks, eight bytes at a time.
 
@@ -236,6 +236,19 @@ pub(super) unsafe fn read_word(cur: *const u8, word: u64) -> Read {
             return Read {
                 value: (word & 0x7f) | ((word >> 1) & 0x3f80) | ((word >> 2) & 0x1f_c000),
                 next: cur.add(3),
+            };
+        }
+        let low = (word & 0x7f) | ((word >> 1) & 0x3f80) | ((word >> 2) & 0x1f_c000);
+        if word & 0x8000_0000 == 0 {
+            return Read {
+                value: low | ((word >> 3) & 0x0fe0_0000),
+                next: cur.add(4),
+            };
+        }
+        if word & 0x80_0000_0000 == 0 {
+            return Read {
+                value: low | ((word >> 3) & 0x0fe0_0000) | ((word >> 4) & 0x0007_f000_0000),
+                next: cur.add(5),
             };
         }
         let stops = !word & STOPS;

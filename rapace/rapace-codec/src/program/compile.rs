@@ -11,6 +11,7 @@ use super::{
     Part, Program, ResultOp, SetOp, SliceOp, bounds,
 };
 use crate::error::{Unsupported, UnsupportedType};
+use crate::exec::{QUICK_SLACK, quick_room};
 use crate::kind::{Kind, Scalar, StructStyle, check_field, classify, scalar};
 use crate::port::PortVTable;
 
@@ -100,6 +101,7 @@ impl BlockBuilder {
 
     fn finish(self) -> Block {
         Block {
+            quick_room: self.ops.iter().map(quick_room).sum::<u32>() + QUICK_SLACK,
             flat: self.ops.len() <= FLAT_LIMIT && self.ops.iter().all(Op::is_flat),
             ops: self.ops.into(),
             meta: self.meta.into(),

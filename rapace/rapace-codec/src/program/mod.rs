@@ -57,6 +57,8 @@ pub(crate) struct Block {
     /// Whether the block is nothing but numbers; such a block cannot fail halfway with anything to
     /// drop, and is bounded.
     pub(crate) flat: bool,
+    /// The room with which encoding need not look at it for numbers, tags and lengths.
+    pub(crate) quick_room: u32,
     /// The fewest bytes a value takes on the wire.
     pub(crate) min_wire: u32,
     /// The most bytes it takes, if there is a bound.

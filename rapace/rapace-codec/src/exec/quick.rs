@@ -1,0 +1,161 @@
+//! Encoding with the room checked once per block instead of once per op.
+//!
+//! A block's numbers, tags and lengths have a bound, [`Block::quick_room`]. While at least that much
+//! room is left, such ops write without a look at it; strings ask for their own bytes on top. When it
+//! no longer is, at the end of a buffer that fits exactly, the general path takes over at the op that
+//! was reached.
+
+use super::sink::Sink;
+use super::varint::{self, zigzag_64};
+use super::{Stop, encode, short, variant_index};
+use crate::kind::Scalar;
+use crate::program::{Block, Op, Program};
+
+/// Runs ops of `block` from the first on and returns how many it has run.
+///
+/// # Safety
+///
+/// `base` points to an initialised value of the type that `block` of `program` was compiled from, and
+/// the sink has room for [`Block::quick_room`] bytes.
+pub(super) unsafe fn block(
+    program: &Program,
+    block: &Block,
+    base: *const u8,
+    sink: &mut Sink<'_>,
+) -> Result<usize, Stop> {
+    let need = block.quick_room as usize;
+    let mut cur = sink.cur;
+    let mut end = sink.end;
+    macro_rules! field {
+        ($at:expr, $ty:ty) => {
+            // SAFETY: the compiler took offset and type from the shape of the value at `base`.
+            unsafe { &*base.add(*$at as usize).cast::<$ty>() }
+        };
+    }
+    macro_rules! put {
+        ($value:expr) => {{
+            let value: u64 = $value;
+            // SAFETY: the room covers every number of the block.
+            cur = unsafe { varint::write(cur, value) };
+        }};
+    }
+    macro_rules! put_array {
+        ($bytes:expr) => {{
+            let bytes = $bytes;
+            // SAFETY: the room covers every number of the block.
+            cur = unsafe {
+                cur.cast::<[u8; _]>().write(bytes);
+                cur.add(bytes.len())
+            };
+        }};
+    }
+    macro_rules! put_option {
+        ($value:expr) => {
+            match $value {
+                None => put_array!([0]),
+                Some(value) => {
+                    put_array!([1]);
+                    put!(value);
+                }
+            }
+        };
+    }
+    macro_rules! put_counted {
+        ($bytes:expr) => {{
+            let bytes: &[u8] = $bytes;
+            put!(bytes.len() as u64);
+            // SAFETY: `fits` was asked for these bytes, which are not part of the output.
+            cur = unsafe {
+                short::copy(bytes.as_ptr(), cur, bytes.len());
+                cur.add(bytes.len())
+            };
+        }};
+    }
+    // Whether the room covers `len` bytes beside the numbers; if not, gives up before op `index`.
+    macro_rules! fits {
+        ($index:expr, $len:expr) => {
+            if (end as usize - cur as usize).saturating_sub(need) < $len {
+                sink.cur = cur;
+                return Ok($index);
+            }
+        };
+    }
+
+    for (index, op) in block.ops.iter().enumerate() {
+        match op {
+            Op::Bool(at) | Op::Byte(at) => put_array!([*field!(at, u8)]),
+            Op::U16(at) => put!(u64::from(*field!(at, u16))),
+            Op::U32(at) => put!(u64::from(*field!(at, u32))),
+            Op::U64(at) => put!(*field!(at, u64)),
+            Op::I16(at) => put!(zigzag_64(i64::from(*field!(at, i16)))),
+            Op::I32(at) => put!(zigzag_64(i64::from(*field!(at, i32)))),
+            Op::I64(at) => put!(zigzag_64(*field!(at, i64))),
+            Op::F32(at) => put_array!(field!(at, f32).to_le_bytes()),
+            Op::F64(at) => put_array!(field!(at, f64).to_le_bytes()),
+            Op::OptionScalar(at, Scalar::U32) => {
+                put_option!(field!(at, Option<u32>).map(u64::from));
+            }
+            Op::OptionScalar(at, Scalar::U64) => put_option!(*field!(at, Option<u64>)),
+            Op::OptionScalar(at, Scalar::I32) => {
+                put_option!(field!(at, Option<i32>).map(|value| zigzag_64(i64::from(value))));
+            }
+            Op::OptionScalar(at, Scalar::I64) => {
+                put_option!(field!(at, Option<i64>).map(zigzag_64));
+            }
+            Op::UnitEnum(at, op) => {
+                // SAFETY: the field is the enum that the op describes.
+                put!(unsafe { variant_index(base.add(*at as usize), op) } as u64);
+            }
+            Op::Str(at) => {
+                let text = field!(at, String);
+                fits!(index, text.len());
+                put_counted!(text.as_bytes());
+            }
+            Op::ByteVec(at) => {
+                let bytes = field!(at, Vec<u8>);
+                fits!(index, bytes.len());
+                put_counted!(bytes);
+            }
+            Op::OptionStr(at) => match field!(at, Option<String>) {
+                None => put_array!([0]),
+                Some(text) => {
+                    fits!(index, text.len());
+                    put_array!([1]);
+                    put_counted!(text.as_bytes());
+                }
+            },
+            Op::Invariant(..) | Op::FieldInvariant(..) => {}
+            _ => {
+                sink.cur = cur;
+                // SAFETY: the caller's contract.
+                unsafe { encode::ops(program, core::slice::from_ref(op), base, sink)? };
+                cur = sink.cur;
+                end = sink.end;
+                if sink.room() < need {
+                    return Ok(index + 1);
+                }
+            }
+        }
+    }
+    sink.cur = cur;
+    Ok(block.ops.len())
+}
+
+/// What an op adds to [`Block::quick_room`]: the bound of what is written here, but for the bytes of
+/// strings. The others look after themselves.
+pub(crate) fn room(op: &Op) -> u32 {
+    match op {
+        Op::Bool(_) | Op::Byte(_) => 1,
+        Op::U16(_) | Op::I16(_) => 3,
+        Op::U32(_) | Op::I32(_) | Op::UnitEnum(..) => 5,
+        Op::F32(_) => 4,
+        Op::F64(_) => 8,
+        Op::U64(_) | Op::I64(_) | Op::Str(_) | Op::ByteVec(_) => 10,
+        Op::OptionScalar(..) | Op::OptionStr(_) => 11,
+        _ => 0,
+    }
+}
+
+/// What [`Block::quick_room`] adds to the sum over all ops: writing a varint touches up to ten bytes,
+/// however short it turns out.
+pub(crate) const SLACK: u32 = varint::MAX_64 as u32;
