@@ -187,7 +187,8 @@ pub(crate) fn scalar(shape: &'static Shape) -> Option<Scalar> {
     if matches!(primitive, PrimitiveType::Never) {
         return None;
     }
-    let table: [(fn(&Shape) -> bool, Scalar); 14] = [
+    type Is = fn(&Shape) -> bool;
+    let table: [(Is, Scalar); 14] = [
         (|s| s.is_type::<bool>(), Scalar::Bool),
         (|s| s.is_type::<u8>(), Scalar::U8),
         (|s| s.is_type::<u16>(), Scalar::U16),

@@ -168,6 +168,10 @@ fn min_wire(blocks: &[&Block]) -> u64 {
 /// # Safety
 ///
 /// `into` is memory for a `Vec` of `scalar`'s type.
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method of a type with a lifetime is not general enough where a closure is"
+)]
 pub(super) unsafe fn scalar_vec(
     into: *mut u8,
     scalar: Scalar,
@@ -251,6 +255,10 @@ fn floats<T, const N: usize>(
 
 /// Numbers of at most `max` bytes (three, five or ten) and `limit`.
 #[inline(always)]
+#[expect(
+    clippy::needless_continue,
+    reason = "the macro's last use stands at the end of the loop"
+)]
 fn varints<T>(
     reader: &mut Reader<'_>,
     max: usize,

@@ -25,6 +25,15 @@
 //! initialised, or `Err` with nothing in it left to drop. A panic in user code (a key's `Hash`, an
 //! invariant, a port) leaks what was built and drops nothing twice.
 #![allow(unsafe_code)]
+#![allow(
+    clippy::cast_ptr_alignment,
+    reason = "offsets come from the shape, which places every field at its alignment"
+)]
+#![allow(
+    clippy::inline_always,
+    clippy::cast_lossless,
+    reason = "measured, on paths of a few instructions; macros over integers of several widths"
+)]
 
 mod collections;
 mod decode;

@@ -71,7 +71,7 @@ impl Random {
 }
 
 fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
-    for _ in 0..1 + random.below(4) {
+    for _ in 0..=random.below(4) {
         let at = random.below(bytes.len().max(1));
         match random.below(6) {
             0 => bytes.truncate(at),
@@ -113,7 +113,7 @@ fn amplification() -> u64 {
 }
 
 /// No leak, and no more memory than a multiple of the input plus what compiling a codec takes.
-fn check(name: &str, body: fn(&[u8]), data: &[u8], amplification: u64) {
+fn check(name: &str, body: Body, data: &[u8], amplification: u64) {
     let (peak, kept) = measured(|| body(data));
     assert_eq!(kept, 0, "{name} leaks on {data:02x?}");
     // Three values at a time live in a body, hash tables take twice their entries.

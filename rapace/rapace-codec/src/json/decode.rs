@@ -20,7 +20,7 @@ pub(super) fn value(schema: &Schema, bytes: &[u8]) -> Result<Value, JsonError> {
     if reader.at == bytes.len() {
         Ok(value)
     } else {
-        Err(reader.error(reader.at, DecodeErrorKind::TrailingBytes))
+        Err(error_at(reader.at, DecodeErrorKind::TrailingBytes))
     }
 }
 
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
             Schema::Bool => match self.byte()? {
                 0 => Value::Bool(false),
                 1 => Value::Bool(true),
-                _ => return Err(self.error(self.at - 1, DecodeErrorKind::InvalidBool)),
+                _ => return Err(error_at(self.at - 1, DecodeErrorKind::InvalidBool)),
             },
             Schema::U8 => self.byte()?.into(),
             Schema::I8 => (self.byte()? as i8).into(),
@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
                 let start = self.at;
                 let text = self.text()?;
                 if text.chars().count() != 1 {
-                    return Err(self.error(start, DecodeErrorKind::InvalidChar));
+                    return Err(error_at(start, DecodeErrorKind::InvalidChar));
                 }
                 text.into()
             }
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
         match self.byte()? {
             0 => Ok(Value::Null),
             1 => self.value(some, level),
-            _ => Err(self.error(self.at - 1, DecodeErrorKind::InvalidOption)),
+            _ => Err(error_at(self.at - 1, DecodeErrorKind::InvalidOption)),
         }
     }
 
@@ -153,7 +153,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let index = self.varint(32)? as usize;
         let Some(variant) = ty.variants.get(index) else {
-            return Err(self.error(start, DecodeErrorKind::InvalidVariant));
+            return Err(error_at(start, DecodeErrorKind::InvalidVariant));
         };
         let Some(payload) = &variant.payload else {
             return Ok(variant.name.clone().into());
@@ -226,18 +226,10 @@ impl<'a> Reader<'a> {
         if self.at == start {
             match self.empties.checked_sub(1) {
                 Some(left) => self.empties = left,
-                None => return Err(self.error(start, DecodeErrorKind::TooManyEmptyElements)),
+                None => return Err(error_at(start, DecodeErrorKind::TooManyEmptyElements)),
             }
         }
         Ok(())
-    }
-
-    fn error(&self, position: usize, kind: DecodeErrorKind) -> JsonError {
-        JsonError::new(JsonErrorKind::Bytes(DecodeError {
-            position,
-            path: String::new(),
-            kind,
-        }))
     }
 
     fn byte(&mut self) -> Result<u8, JsonError> {
@@ -251,7 +243,7 @@ impl<'a> Reader<'a> {
                 self.at += N;
                 Ok(*bytes)
             }
-            None => Err(self.error(self.at, DecodeErrorKind::UnexpectedEnd)),
+            None => Err(error_at(self.at, DecodeErrorKind::UnexpectedEnd)),
         }
     }
 
@@ -262,18 +254,18 @@ impl<'a> Reader<'a> {
         for index in 0..bits.div_ceil(7) {
             let byte = self
                 .byte()
-                .map_err(|_| self.error(start, DecodeErrorKind::UnexpectedEnd))?;
+                .map_err(|_| error_at(start, DecodeErrorKind::UnexpectedEnd))?;
             let group = u128::from(byte & 0x7f);
             let room = bits - 7 * index;
             if room < 7 && group >> room != 0 {
-                return Err(self.error(start, DecodeErrorKind::NumberOutOfRange));
+                return Err(error_at(start, DecodeErrorKind::NumberOutOfRange));
             }
             value |= group << (7 * index);
             if byte < 0x80 {
                 return Ok(value);
             }
         }
-        Err(self.error(start, DecodeErrorKind::VarintTooLong))
+        Err(error_at(start, DecodeErrorKind::VarintTooLong))
     }
 
     fn zigzag(&mut self, bits: usize) -> Result<i128, JsonError> {
@@ -284,7 +276,7 @@ impl<'a> Reader<'a> {
     fn count(&mut self) -> Result<usize, JsonError> {
         let start = self.at;
         usize::try_from(self.varint(64)?)
-            .map_err(|_| self.error(start, DecodeErrorKind::LengthTooLarge))
+            .map_err(|_| error_at(start, DecodeErrorKind::LengthTooLarge))
     }
 
     fn counted(&mut self) -> Result<&'a [u8], JsonError> {
@@ -295,18 +287,26 @@ impl<'a> Reader<'a> {
                 self.at += len;
                 Ok(bytes)
             }
-            None => Err(self.error(start, DecodeErrorKind::LengthTooLarge)),
+            None => Err(error_at(start, DecodeErrorKind::LengthTooLarge)),
         }
     }
 
     fn text(&mut self) -> Result<&'a str, JsonError> {
         let start = self.at;
         core::str::from_utf8(self.counted()?)
-            .map_err(|_| self.error(start, DecodeErrorKind::InvalidUtf8))
+            .map_err(|_| error_at(start, DecodeErrorKind::InvalidUtf8))
     }
 }
 
 /// A float as a number where JSON has one, as text where it does not.
 fn float(value: f64) -> Value {
     Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number)
+}
+
+fn error_at(position: usize, kind: DecodeErrorKind) -> JsonError {
+    JsonError::new(JsonErrorKind::Bytes(DecodeError {
+        position,
+        path: String::new(),
+        kind,
+    }))
 }

@@ -94,9 +94,9 @@ impl BlockBuilder {
         });
     }
 
-    fn label(&mut self, parent: Option<u32>, name: &'static str) -> Option<u32> {
+    fn label(&mut self, parent: Option<u32>, name: &'static str) -> u32 {
         self.labels.push(Label { parent, name });
-        Some(self.labels.len() as u32 - 1)
+        self.labels.len() as u32 - 1
     }
 
     fn finish(self) -> Block {
@@ -315,7 +315,7 @@ impl Compiler {
         for field in fields {
             let field_label = match style {
                 StructStyle::Newtype => label,
-                _ => b.label(label, field.name),
+                _ => Some(b.label(label, field.name)),
             };
             self.within(format!(".{}", field.name), |this| {
                 let field_shape = field.shape.get();
@@ -350,9 +350,8 @@ impl Compiler {
     ) -> Result<(), UnsupportedType> {
         let layout = self.layout(shape)?;
         let as_in_memory = match scalar(element) {
-            Some(Scalar::U8 | Scalar::I8) => true,
             Some(Scalar::F32 | Scalar::F64) => cfg!(target_endian = "little"),
-            _ => false,
+            scalar => matches!(scalar, Some(Scalar::U8 | Scalar::I8)),
         };
         if as_in_memory {
             let len = layout.size() as u32;
@@ -411,12 +410,14 @@ impl Compiler {
             // the whole enum can, which is what recursion passes through.
             let id = self.reserve();
             let mut b = BlockBuilder::default();
-            let variant_label = b.label(None, variant.name);
+            let variant_label = Some(b.label(None, variant.name));
             self.within(format!(".{}", variant.name), |this| {
                 for field in variant.data.fields {
                     let label = match variant.data.kind {
-                        facet_core::StructKind::Struct => b.label(variant_label, field.name),
-                        _ if variant.data.fields.len() > 1 => b.label(variant_label, field.name),
+                        facet_core::StructKind::Struct => Some(b.label(variant_label, field.name)),
+                        _ if variant.data.fields.len() > 1 => {
+                            Some(b.label(variant_label, field.name))
+                        }
                         _ => variant_label,
                     };
                     this.within(format!(".{}", field.name), |this| {

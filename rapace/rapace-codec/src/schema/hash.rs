@@ -97,7 +97,9 @@ fn write(schema: &Schema, form: &mut Vec<u8>) {
         Schema::Tuple(elements) => {
             form.push(TUPLE);
             put_u32(elements.len(), form);
-            elements.iter().for_each(|element| write(element, form));
+            for element in elements {
+                write(element, form);
+            }
         }
         Schema::Enum(ty) => {
             form.push(ENUM);

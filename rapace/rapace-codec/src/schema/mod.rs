@@ -196,7 +196,7 @@ impl Builder {
                     variants: variants.collect(),
                 })
             }),
-            Kind::Option(def) => Schema::Option(self.inside(def.t)),
+            Kind::Option(def) => Schema::Option(Box::new(self.inside(def.t))),
             Kind::Result(def) => {
                 let variant = |name: &str, payload| VariantSchema {
                     name: name.to_owned(),
@@ -205,36 +205,36 @@ impl Builder {
                 Schema::Enum(EnumSchema {
                     name: "Result".to_owned(),
                     variants: vec![
-                        variant("Ok", *self.inside(def.t)),
-                        variant("Err", *self.inside(def.e)),
+                        variant("Ok", self.inside(def.t)),
+                        variant("Err", self.inside(def.e)),
                     ],
                 })
             }
-            Kind::List(def) => Schema::Vec(self.inside(def.t)),
-            Kind::Slice(_, element) => Schema::Vec(self.inside(element)),
-            Kind::Set(def) => Schema::Vec(self.inside(def.t)),
+            Kind::List(def) => Schema::Vec(Box::new(self.inside(def.t))),
+            Kind::Slice(_, element) => Schema::Vec(Box::new(self.inside(element))),
+            Kind::Set(def) => Schema::Vec(Box::new(self.inside(def.t))),
             Kind::Array(element, len) => Schema::Array {
                 len: len as u32,
-                element: self.inside(element),
+                element: Box::new(self.inside(element)),
             },
             Kind::Map(def) => Schema::Map {
-                key: self.inside(def.k),
-                value: self.inside(def.v),
+                key: Box::new(self.inside(def.k)),
+                value: Box::new(self.inside(def.v)),
             },
             Kind::Boxed(pointee) | Kind::Arc(_, pointee) => self.build(pointee),
             Kind::Port(table) => match (table.kind, (table.element)()) {
-                (PortKind::Stream, Some(element)) => Schema::Stream(self.inside(element)),
+                (PortKind::Stream, Some(element)) => Schema::Stream(Box::new(self.inside(element))),
                 _ => Schema::Tunnel,
             },
         }
     }
 
     /// A schema one level further in.
-    fn inside(&mut self, shape: &'static Shape) -> Box<Schema> {
+    fn inside(&mut self, shape: &'static Shape) -> Schema {
         self.depth += 1;
         let schema = self.build(shape);
         self.depth -= 1;
-        Box::new(schema)
+        schema
     }
 
     /// A type that may contain itself; met again inside itself it becomes a back reference.
@@ -271,7 +271,7 @@ impl Builder {
         Schema::Tuple(
             fields
                 .iter()
-                .map(|field| *self.inside(field.shape.get()))
+                .map(|field| self.inside(field.shape.get()))
                 .collect(),
         )
     }
@@ -279,7 +279,7 @@ impl Builder {
     fn named(&mut self, name: &str, fields: &'static [Field]) -> Schema {
         let fields = fields.iter().map(|field| FieldSchema {
             name: field.effective_name().to_owned(),
-            schema: *self.inside(field.shape.get()),
+            schema: self.inside(field.shape.get()),
         });
         Schema::Struct(StructSchema {
             name: name.to_owned(),

@@ -172,3 +172,17 @@ fn bounds_are_those_of_the_type() {
     assert_eq!(bounds::<String>(), (1, None));
     assert_eq!(bounds::<[Vec<u8>; 3]>(), (3, None));
 }
+
+#[cfg(feature = "uuid")]
+#[test]
+fn a_uuid_is_its_sixteen_bytes() {
+    let bytes: [u8; 16] = std::array::from_fn(|at| at as u8);
+    golden(
+        (1u8, uuid::Uuid::from_bytes(bytes)),
+        &[&[1], &bytes[..]].concat(),
+    );
+    let schema = Codec::<uuid::Uuid>::new()
+        .expect("the type has an encoding")
+        .schema();
+    assert_eq!(schema.to_string(), "[u8; 16]");
+}
