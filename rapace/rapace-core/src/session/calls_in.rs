@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::ports::UsedPorts;
-use super::{CancelCause, Event, Response, Session};
+use super::{CancelCause, Event, PortDecl, Response, Session};
 use crate::control::{CancelReason, Features, Message};
 use crate::envelope::{Code, Status, encode_error};
 use crate::frame::{Descriptor, Flags, NO_DEADLINE, Payload};
@@ -211,6 +211,7 @@ impl Session {
         self.serving -= 1;
         self.timers.disarm(channel, deadline);
         let ports_end = response.error && !call.used_ports.is_empty();
+        let failed = response.error;
         if !oneway {
             self.queue_response(channel, method_id, msg_id, response);
         }
@@ -218,6 +219,21 @@ impl Session {
         // that it did.
         if ports_end {
             self.cancel_ports_of(channel, reason, cause);
+        }
+        if !failed {
+            self.await_late_ports(channel, method_id, &call.used_ports);
+        }
+    }
+
+    /// The caller's streams may still be on their way when a handler answers at once.
+    fn await_late_ports(&mut self, call: ChannelId, method: MethodId, used: &UsedPorts) {
+        let Some(method) = self.config.methods.methods.get(&method) else {
+            return;
+        };
+        let late = |decl: &&PortDecl| decl.is_request() && !used.contains(decl.port);
+        if method.ports.iter().any(|decl| late(&decl)) {
+            let ports = method.ports.iter().filter(late).copied().collect();
+            self.awaiting_ports.remember(call, ports);
         }
     }
 
@@ -238,6 +254,11 @@ impl Session {
         let provoked = std::mem::replace(&mut self.transmit.provoked, true);
         self.queue_as_is(desc, response.payload, None);
         self.transmit.provoked = provoked;
+    }
+
+    /// Whether a call, of either side, has been neither answered nor cancelled.
+    pub fn is_call_live(&self, call: ChannelId) -> bool {
+        self.calls_out.contains_key(&call) || self.calls_in.contains_key(&call)
     }
 
     /// Answers a call without its handler.

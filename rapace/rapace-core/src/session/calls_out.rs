@@ -21,8 +21,8 @@ pub(super) struct CallOut {
     pub(super) used_ports: UsedPorts,
 }
 
-/// Answered calls whose response streams have not been opened yet: the peer may open them after
-/// its response ([stream.order]). Bounded; the oldest is forgotten first.
+/// Answered calls, of either side, with streams that the peer may still open: its frames cross the
+/// response, and a stream may outlive it ([stream.order], [stream.life]). Bounded; the oldest is forgotten first.
 #[derive(Debug, Default)]
 pub(super) struct AwaitingPorts {
     calls: VecDeque<(ChannelId, Vec<PortDecl>)>,
@@ -44,7 +44,7 @@ impl AwaitingPorts {
         self.calls.iter().any(|(known, _)| *known == call)
     }
 
-    fn remember(&mut self, call: ChannelId, ports: Vec<PortDecl>) {
+    pub(super) fn remember(&mut self, call: ChannelId, ports: Vec<PortDecl>) {
         if self.calls.len() == AWAITING_MAX {
             self.calls.pop_front();
         }

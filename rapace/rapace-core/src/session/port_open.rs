@@ -73,7 +73,16 @@ impl Session {
                 _ => Opening::Wrong,
             }
         } else {
-            Opening::Late
+            self.check_late_port(kind, attach)
+        }
+    }
+
+    /// A port of an answered call.
+    fn check_late_port(&self, kind: ChannelKind, attach: Attach) -> Opening {
+        match self.awaiting_ports.find(attach.call, attach.port) {
+            Some(decl) if fits(decl, kind, attach) => Opening::Allowed,
+            Some(_) => Opening::Wrong,
+            None => Opening::Late,
         }
     }
 
@@ -91,11 +100,7 @@ impl Session {
             return Opening::Wrong;
         }
         let Some(open) = self.calls_out.get(&call) else {
-            return match self.awaiting_ports.find(call, port) {
-                Some(decl) if fits(decl, kind, attach) => Opening::Allowed,
-                Some(_) => Opening::Wrong,
-                None => Opening::Late,
-            };
+            return self.check_late_port(kind, attach);
         };
         let declared = open
             .ports

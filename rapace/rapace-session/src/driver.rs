@@ -1,0 +1,408 @@
+//! The task that drives one session: it receives, lets the core decide, starts handlers, flushes
+//! and keeps the timer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use rapace_core::session::{CancelCause, Event, LinkEnd};
+use rapace_core::{ChannelId, Frame, Metadata, MethodId, Payload, Time};
+use rapace_transport::{FrameSource, LinkError};
+
+use crate::error::{SessionEnd, StreamError};
+use crate::handlers::{self, HandlerControl};
+use crate::ports::PortLink;
+use crate::runtime::Timer;
+use crate::service::{Request, Responder};
+use crate::shared::{Lifecycle, Shared, State};
+
+/// Frames taken from the link before the core sees them; more would only delay the first.
+const BATCH_FRAMES: usize = 256;
+/// Payload bytes after which a batch is complete.
+const BATCH_BYTES: usize = 256 * 1024;
+/// Batches in one poll before other tasks of the runtime get their turn.
+const BATCHES_PER_POLL: usize = 4;
+/// How long a peer may take to read the last frames before the link is dropped.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    source: Box<dyn FrameSource>,
+    timer: Box<dyn Timer>,
+    frames: Vec<Frame>,
+    turn: Turn,
+    link_error: Option<LinkError>,
+    /// When to give up flushing the last frames.
+    close_by: Option<Time>,
+    finished: bool,
+}
+
+/// What one look at the core's events leaves to do without the lock. Reused, so that a turn
+/// allocates nothing.
+#[derive(Default)]
+struct Turn {
+    requests: Vec<Arrived>,
+    wakers: Vec<Waker>,
+    aborts: Vec<Arc<HandlerControl>>,
+    ready: bool,
+    end: Option<SessionEnd>,
+}
+
+struct Arrived {
+    call: ChannelId,
+    method: MethodId,
+    payload: Payload,
+    metadata: Metadata,
+    deadline: Option<Time>,
+}
+
+impl Driver {
+    pub(crate) fn new(shared: Arc<Shared>, source: Box<dyn FrameSource>) -> Self {
+        let timer = shared.runtime.timer();
+        Driver {
+            shared,
+            source,
+            timer,
+            frames: Vec::with_capacity(BATCH_FRAMES),
+            turn: Turn::default(),
+            link_error: None,
+            close_by: None,
+            finished: false,
+        }
+    }
+
+    /// Takes frames from the link until it has none or the batch is full. Says whether the link
+    /// is exhausted, so that it will wake the driver.
+    fn receive(&mut self, cx: &mut Context<'_>, handshaking: bool) -> bool {
+        let mut bytes = 0;
+        // What follows the Hello may be longer than what was allowed before it.
+        let frames_max = if handshaking { 1 } else { BATCH_FRAMES };
+        while self.frames.len() < frames_max && bytes < BATCH_BYTES && self.link_error.is_none() {
+            match self.source.poll_recv(cx) {
+                Poll::Ready(Ok(frame)) => {
+                    bytes += frame.payload.len();
+                    self.frames.push(frame);
+                }
+                Poll::Ready(Err(error)) => self.link_error = Some(error),
+                Poll::Pending => return true,
+            }
+        }
+        self.link_error.is_some()
+    }
+
+    /// Lets the core decide about the received frames and the time.
+    fn decide(&mut self, cx: &Context<'_>, timer_fired: bool, exhausted: bool) {
+        let now = self.shared.runtime.now();
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        state.in_turn = true;
+        match &state.driver {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => state.driver = Some(cx.waker().clone()),
+        }
+        for frame in self.frames.drain(..) {
+            state.core.handle_frame(now, frame);
+        }
+        if timer_fired {
+            state.armed = None;
+            state.core.handle_timeout(now);
+        }
+        // A write fails before the last frames of a dying peer have been read: they come first.
+        if self.link_error.is_none() && exhausted {
+            self.link_error = state.link_error.clone();
+        }
+        if let Some(error) = &self.link_error {
+            // The calls that this ends ask there how the peer died.
+            state.link_error = Some(error.clone());
+            if state.core.close_reason().is_none() {
+                state.core.handle_link_closed(now, link_end(error));
+            }
+        }
+        self.turn.absorb(state, now, self.link_error.as_ref());
+    }
+
+    /// What the decisions ask for, outside of the lock: the user's code runs here.
+    fn act(&mut self, cx: &mut Context<'_>) {
+        if std::mem::take(&mut self.turn.ready) {
+            let limit = self.shared.lock().core.payload_limit();
+            self.source.raise_payload_limit(limit);
+            self.shared.lifecycle.send_replace(Lifecycle::Ready);
+        }
+        for waker in self.turn.wakers.drain(..) {
+            waker.wake();
+        }
+        for control in self.turn.aborts.drain(..) {
+            control.abort();
+        }
+        if self.turn.requests.is_empty() {
+            return;
+        }
+        let mut clock = self.shared.runtime.now();
+        for arrived in self.turn.requests.drain(..) {
+            let Arrived {
+                call,
+                method,
+                payload,
+                metadata,
+                deadline,
+            } = arrived;
+            let responder = Responder {
+                shared: self.shared.clone(),
+                call,
+            };
+            let request = Request {
+                payload,
+                metadata,
+                deadline,
+                responder,
+            };
+            clock = handlers::start(&self.shared, method, request, cx, clock);
+        }
+    }
+
+    /// Sends what the turn produced, sets the timer, and says whether there is more to decide.
+    fn conclude(&mut self) -> bool {
+        let now = self.shared.runtime.now();
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        state.transmit(now);
+        if state.core.has_events() || (state.link_error.is_some() && self.link_error.is_none()) {
+            return true;
+        }
+        state.end_turn();
+        let next = earliest(state.core.poll_timeout(), self.close_by);
+        if next != state.armed {
+            state.armed = next;
+            self.timer.reset(next);
+        }
+        false
+    }
+
+    /// After the core has closed: flushes what is left, then lets go of the link.
+    fn close(&mut self, cx: &mut Context<'_>, end: SessionEnd) -> Poll<()> {
+        let now = self.shared.runtime.now();
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        if self.link_error.is_none() {
+            let close_by = *self.close_by.get_or_insert(now + CLOSE_TIMEOUT);
+            state.transmit(now);
+            let flushed = match &mut state.sink {
+                Some(sink) if !state.core.has_transmit() && state.link_error.is_none() => {
+                    sink.poll_close(cx)
+                }
+                Some(_) if state.link_error.is_none() => Poll::Pending,
+                _ => Poll::Ready(Ok(())),
+            };
+            if flushed.is_pending() && now < close_by {
+                state.armed = Some(close_by);
+                self.timer.reset(Some(close_by));
+                let _ = self.timer.poll(cx);
+                self.turn.end = Some(end);
+                return Poll::Pending;
+            }
+        }
+        let sink = state.sink.take();
+        drop(guard);
+        drop(sink);
+        self.finish(end);
+        Poll::Ready(())
+    }
+
+    /// Tells everybody that it is over.
+    fn finish(&mut self, end: SessionEnd) {
+        self.finished = true;
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        state.in_turn = false;
+        state.driver = None;
+        let ports: Vec<Arc<PortLink>> = state
+            .ports
+            .drain()
+            .map(|(_, port)| port)
+            .chain(state.arrivals.drain().map(|(_, port)| port))
+            .collect();
+        let handlers: Vec<Arc<HandlerControl>> =
+            state.handlers.drain().map(|(_, control)| control).collect();
+        let congested = std::mem::take(&mut state.congested);
+        drop(guard);
+        for port in ports {
+            port.fail(StreamError::Lost(end.clone()), &mut self.turn.wakers);
+        }
+        self.shared.lifecycle.send_replace(Lifecycle::Ended(end));
+        for waker in congested.into_iter().chain(self.turn.wakers.drain(..)) {
+            waker.wake();
+        }
+        for control in handlers.into_iter().chain(self.turn.aborts.drain(..)) {
+            control.abort();
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let driver = self.get_mut();
+        if let Some(end) = driver.turn.end.take() {
+            return driver.close(cx, end);
+        }
+        for _ in 0..BATCHES_PER_POLL {
+            let handshaking = matches!(*driver.shared.lifecycle.borrow(), Lifecycle::Connecting);
+            let exhausted = driver.receive(cx, handshaking);
+            let timer_fired = driver.timer.poll(cx).is_ready();
+            driver.decide(cx, timer_fired, exhausted);
+            driver.act(cx);
+            let more = driver.conclude();
+            if let Some(end) = driver.turn.end.take() {
+                return driver.close(cx, end);
+            }
+            if exhausted && !more {
+                // A timer that was just set must be polled once to know whom to wake.
+                if driver.timer.poll(cx).is_ready() {
+                    cx.waker().wake_by_ref();
+                    driver.shared.lock().armed = None;
+                }
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Drop for Driver {
+    /// The runtime went away under a live session: whoever waits must hear of it.
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        let now = self.shared.runtime.now();
+        let end = {
+            let mut guard = self.shared.lock();
+            let state = &mut *guard;
+            state.in_turn = true;
+            if state.core.close_reason().is_none() {
+                let end = LinkEnd::Io("the runtime of the session was shut down".into());
+                state.core.handle_link_closed(now, end);
+            }
+            self.turn.absorb(state, now, None);
+            state.sink = None;
+            self.turn.end.take().unwrap_or(SessionEnd::RuntimeStopped)
+        };
+        self.turn.requests.clear();
+        self.finish(end);
+    }
+}
+
+impl Turn {
+    /// Takes the core's events: those that concern waiting futures are delivered here, under the
+    /// lock; the others are kept for [`Driver::act`].
+    fn absorb(&mut self, state: &mut State, now: Time, link: Option<&LinkError>) {
+        while let Some(event) = state.core.poll_event() {
+            match event {
+                Event::Ready => self.ready = true,
+                Event::Request {
+                    channel,
+                    method_id,
+                    payload,
+                    metadata,
+                    deadline,
+                    ..
+                } => {
+                    let call = channel;
+                    let method = method_id;
+                    self.requests.push(Arrived {
+                        call,
+                        method,
+                        payload,
+                        metadata,
+                        deadline,
+                    });
+                }
+                Event::RequestCancelled { channel, .. } => {
+                    match state.handlers.remove(&channel) {
+                        Some(control) => self.aborts.push(control),
+                        None => self.requests.retain(|request| request.call != channel),
+                    }
+                    state.forget_arrivals(now, channel);
+                }
+                Event::CallDone { channel, outcome } => {
+                    if let Some(slot) = state.calls.get_mut(&channel) {
+                        slot.outcome = Some(outcome);
+                        self.wakers
+                            .push(std::mem::replace(&mut slot.waker, Waker::noop().clone()));
+                    }
+                }
+                Event::PortOpened {
+                    channel,
+                    call,
+                    port,
+                    ..
+                } => {
+                    PortLink::opened(state, now, call, port, channel, &mut self.wakers);
+                }
+                Event::Data {
+                    channel,
+                    payload,
+                    eos,
+                    has_data,
+                } => {
+                    let Some(port) = state.ports.get(&channel) else {
+                        continue;
+                    };
+                    let item = has_data.then_some(payload);
+                    let (waker, over) = port.deliver(item, eos);
+                    self.wakers.extend(waker);
+                    if over {
+                        state.ports.remove(&channel);
+                    }
+                }
+                Event::PortClosed { channel, cause } => {
+                    if let Some(port) = state.ports.remove(&channel) {
+                        port.fail(stream_error(cause, link), &mut self.wakers);
+                    }
+                }
+                Event::Writable { channel } => {
+                    let port = state.ports.get(&channel);
+                    self.wakers.extend(port.and_then(|port| port.writable()));
+                }
+                Event::Uncongested => self.wakers.append(&mut state.congested),
+                Event::GoAway { reason, message } => {
+                    tracing::debug!(target: "rapace", ?reason, message, "peer is going away");
+                }
+                Event::Pong { .. } => {}
+                Event::Closed(reason) => {
+                    self.end = Some(SessionEnd::new(&reason, link));
+                }
+            }
+        }
+    }
+}
+
+fn stream_error(cause: CancelCause, link: Option<&LinkError>) -> StreamError {
+    match cause {
+        CancelCause::Peer(reason) => StreamError::Cancelled(reason),
+        CancelCause::Deadline => StreamError::DeadlineExceeded,
+        CancelCause::CallEnded | CancelCause::Local => StreamError::CallEnded,
+        CancelCause::Lost(reason) => StreamError::Lost(SessionEnd::new(&reason, link)),
+    }
+}
+
+fn link_end(error: &LinkError) -> LinkEnd {
+    match error {
+        LinkError::Closed => LinkEnd::Closed,
+        LinkError::PeerDied(death) => LinkEnd::Died(death.to_string().into()),
+        LinkError::Malformed(what) => LinkEnd::Malformed(what.clone()),
+        LinkError::Io(what) => LinkEnd::Io(what.clone()),
+        _ => LinkEnd::Io(error.to_string().into()),
+    }
+}
+
+fn earliest(a: Option<Time>, b: Option<Time>) -> Option<Time> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

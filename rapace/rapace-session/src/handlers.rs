@@ -1,0 +1,222 @@
+//! Running handlers: where the request arrives while that is quick, else in a task of their own;
+//! panics stay inside, and cancellation drops the future.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use rapace_core::envelope::Code;
+use rapace_core::{MethodId, Time};
+use tokio::sync::Notify;
+
+use crate::router::Route;
+use crate::service::{Handler, Request, Responder};
+use crate::shared::Shared;
+use crate::trace::{self, ServeSpan};
+
+/// A method whose first poll has lately taken longer than this, in nanoseconds, starts in a task
+/// of its own. Spawning costs about a microsecond; a driver that is busy for longer than a few of
+/// them delays every other frame of its session.
+const INLINE_NS_MAX: u32 = 20_000;
+
+/// Stops a handler from outside.
+#[derive(Default)]
+pub(crate) struct HandlerControl {
+    aborted: AtomicBool,
+    /// The task that polls the handler.
+    task: Mutex<Option<Waker>>,
+    /// For those who hold the call's [`crate::Cancellation`].
+    notify: Notify,
+}
+
+impl HandlerControl {
+    pub(crate) fn abort(&self) {
+        self.aborted.store(true, Ordering::Release);
+        self.notify.notify_waiters();
+        let task = self
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Acquire)
+    }
+
+    /// Resolves when the handler was aborted.
+    pub(crate) async fn aborted(&self) {
+        loop {
+            let notified = self.notify.notified();
+            let mut notified = std::pin::pin!(notified);
+            // Registers before looking, so that an abort in between is not missed.
+            notified.as_mut().enable();
+            if self.is_aborted() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn watch(&self, waker: &Waker) {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*task {
+            Some(known) if known.will_wake(waker) => {}
+            _ => *task = Some(waker.clone()),
+        }
+    }
+}
+
+/// Starts the handler of one request; returns the time after its first poll.
+pub(crate) fn start(
+    shared: &Arc<Shared>,
+    method: MethodId,
+    request: Request,
+    cx: &mut Context<'_>,
+    started: Time,
+) -> Time {
+    let responder = request.responder.clone();
+    let Some(route) = shared.router.route(method) else {
+        // The core answers methods that are not in its table.
+        responder.fail(Code::UNIMPLEMENTED, "no such method");
+        return started;
+    };
+    let span = trace::serve_span(route, &request.metadata);
+    let inline = route.pace().mean_ns() <= INLINE_NS_MAX;
+    let mut running = Running {
+        work: Work::Unstarted(request),
+        route: route.clone(),
+        responder,
+        span,
+    };
+    if inline {
+        let done = running.poll(cx).is_ready();
+        let now = shared.runtime.now();
+        route.pace().record(now.since(started).as_nanos() as u64);
+        if done {
+            return now;
+        }
+        spawn(shared, running);
+        return now;
+    }
+    spawn(shared, running);
+    started
+}
+
+fn spawn(shared: &Arc<Shared>, running: Running) {
+    let control = {
+        let mut state = shared.lock();
+        let call = running.responder.call;
+        state.handlers.entry(call).or_default().clone()
+    };
+    shared.runtime.spawn(Box::pin(HandlerTask {
+        running: Some(running),
+        control,
+    }));
+}
+
+/// A handler in a task of its own.
+struct HandlerTask {
+    running: Option<Running>,
+    control: Arc<HandlerControl>,
+}
+
+impl Future for HandlerTask {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let task = self.get_mut();
+        task.control.watch(cx.waker());
+        if task.control.is_aborted() {
+            task.running = None;
+            return Poll::Ready(());
+        }
+        let Some(running) = &mut task.running else {
+            return Poll::Ready(());
+        };
+        let shared = &running.responder.shared;
+        let poll = match &running.work {
+            // A method that was slow is measured here too, so that it can come back inline.
+            Work::Unstarted(_) => {
+                let runtime = shared.runtime.clone();
+                let started = runtime.now();
+                let route = running.route.clone();
+                let poll = running.poll(cx);
+                route
+                    .pace()
+                    .record(runtime.now().since(started).as_nanos() as u64);
+                poll
+            }
+            Work::Started(_) => running.poll(cx),
+        };
+        if poll.is_ready() {
+            task.running = None;
+        }
+        poll
+    }
+}
+
+/// A handler and what answers for it when it panics.
+struct Running {
+    work: Work,
+    route: Route,
+    responder: Responder,
+    span: ServeSpan,
+}
+
+enum Work {
+    Unstarted(Request),
+    Started(Handler),
+}
+
+impl Running {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Running {
+            work,
+            route,
+            responder,
+            span,
+        } = self;
+        let step = || {
+            if let Work::Unstarted(_) = work {
+                let Work::Unstarted(request) =
+                    std::mem::replace(work, Work::Started(Handler::Done))
+                else {
+                    return Poll::Ready(());
+                };
+                *work = Work::Started(route.serve(request));
+            }
+            match work {
+                Work::Started(Handler::Running(future)) => future.as_mut().poll(cx),
+                _ => Poll::Ready(()),
+            }
+        };
+        match span.enter(|| catch_unwind(AssertUnwindSafe(step))) {
+            Ok(poll) => poll,
+            Err(panic) => {
+                let message = panic_message(&*panic);
+                tracing::error!(target: "rapace", method = %route.full_name(), message, "handler panicked");
+                // The future is broken; dropping it can panic again, which is no news.
+                let broken = std::mem::replace(work, Work::Started(Handler::Done));
+                let _ = catch_unwind(AssertUnwindSafe(move || drop(broken)));
+                responder.fail(Code::INTERNAL, &message);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "handler panicked".to_owned())
+}

@@ -1,0 +1,281 @@
+//! Methods as generated code declares them, compiled at most once per process.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use facet::Facet;
+use rapace_codec::{Codec, MethodSchema, Schema, UnsupportedType};
+use rapace_core::MethodId;
+use rapace_core::session::{Direction, PortDecl};
+
+/// What generated code says of a method.
+#[derive(Clone, Copy, Debug)]
+pub struct MethodSpec {
+    /// The trait's name, as written.
+    pub service: &'static str,
+    /// The method's name, as written.
+    pub name: &'static str,
+    /// The doc comment.
+    pub docs: &'static str,
+    /// Names of the arguments, in order.
+    pub args: &'static [&'static str],
+    /// No response is sent ([call.oneway]).
+    pub oneway: bool,
+    /// Running it twice does no harm, so a lost call may be repeated.
+    pub idempotent: bool,
+}
+
+impl MethodSpec {
+    /// `Service.method`.
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.service, self.name)
+    }
+}
+
+/// One method: its name, and how its arguments `A` (a tuple) and its return value `R` travel.
+///
+/// Lives in a `static` of the generated code, so that finding the compiled codec costs one load.
+pub struct Method<A: 'static, R: 'static> {
+    spec: MethodSpec,
+    id: MethodId,
+    compiled: OnceLock<Result<Compiled<A, R>, UnsupportedType>>,
+    pace: Pace,
+}
+
+/// The compiled form of a method.
+pub(crate) struct Compiled<A: 'static, R: 'static> {
+    pub(crate) args: Codec<A>,
+    pub(crate) ret: Codec<R>,
+    pub(crate) info: MethodInfo,
+}
+
+/// What is known of a method once its types are compiled.
+#[derive(Debug)]
+pub struct MethodInfo {
+    /// [id.method].
+    pub id: MethodId,
+    /// [id.sig].
+    pub sig_hash: [u8; 32],
+    /// Names and types.
+    pub schema: MethodSchema,
+    /// Streams and tunnels of the arguments and the return value ([port]).
+    pub ports: Vec<PortDecl>,
+    /// How many of `ports` stand in the arguments; they come first.
+    pub request_ports: usize,
+}
+
+impl MethodInfo {
+    /// Ports of the return value.
+    pub(crate) fn response_ports(&self) -> &[PortDecl] {
+        &self.ports[self.request_ports..]
+    }
+}
+
+impl<A, R> Method<A, R> {
+    /// A method; its id is computed at compile time.
+    pub const fn new(spec: MethodSpec) -> Self {
+        let id = MethodId(rapace_codec::method_id(spec.service, spec.name));
+        Method {
+            spec,
+            id,
+            compiled: OnceLock::new(),
+            pace: Pace::new(),
+        }
+    }
+
+    /// What generated code said of it.
+    pub fn spec(&self) -> &MethodSpec {
+        &self.spec
+    }
+}
+
+impl<A: Facet<'static>, R: Facet<'static>> Method<A, R> {
+    #[inline]
+    pub(crate) fn compiled(&self) -> Result<&Compiled<A, R>, UnsupportedType> {
+        let compiled = self.compiled.get_or_init(|| {
+            let args = Codec::<A>::new()?;
+            let ret = Codec::<R>::new()?;
+            let info = describe(&self.spec, self.id, args.schema(), ret.schema())?;
+            Ok(Compiled { args, ret, info })
+        });
+        compiled.as_ref().map_err(Clone::clone)
+    }
+}
+
+fn describe(
+    spec: &MethodSpec,
+    id: MethodId,
+    args: Schema,
+    ret: Schema,
+) -> Result<MethodInfo, UnsupportedType> {
+    let schema = MethodSchema::new(spec.args, args, ret);
+    let mut ports = Vec::new();
+    for (at, port) in schema.request_ports().into_iter().enumerate() {
+        ports.push(declare(1 + at as u32, port, Direction::ClientToServer));
+    }
+    let request_ports = ports.len();
+    for (at, port) in schema.response_ports().into_iter().enumerate() {
+        ports.push(declare(101 + at as u32, port, Direction::ServerToClient));
+    }
+    Ok(MethodInfo {
+        id,
+        sig_hash: schema.signature_hash(),
+        schema,
+        ports,
+        request_ports,
+    })
+}
+
+fn declare(port: u32, leaf: rapace_codec::PortLeaf, direction: Direction) -> PortDecl {
+    use rapace_core::session::PortKind;
+    let (kind, direction) = match leaf.kind {
+        rapace_codec::PortKind::Stream => (PortKind::Stream, direction),
+        rapace_codec::PortKind::Tunnel => (PortKind::Tunnel, Direction::Bidir),
+    };
+    PortDecl {
+        port,
+        kind,
+        direction,
+        required: leaf.required,
+    }
+}
+
+/// A method without its types, for tables.
+pub trait AnyMethod: Send + Sync + 'static {
+    /// What generated code said of it.
+    fn spec(&self) -> &MethodSpec;
+    /// Compiles the types if that has not happened yet.
+    fn info(&'static self) -> Result<&'static MethodInfo, UnsupportedType>;
+    /// How long its handlers occupy the task that runs them.
+    fn pace(&self) -> &Pace;
+}
+
+impl<A: Facet<'static>, R: Facet<'static>> AnyMethod for Method<A, R> {
+    fn spec(&self) -> &MethodSpec {
+        &self.spec
+    }
+
+    fn info(&'static self) -> Result<&'static MethodInfo, UnsupportedType> {
+        self.compiled().map(|compiled| &compiled.info)
+    }
+
+    fn pace(&self) -> &Pace {
+        &self.pace
+    }
+}
+
+/// How long the first poll of a method's handlers has taken lately.
+///
+/// A handler that answers at once is cheapest where its request arrives. One that computes for
+/// long would keep every other frame of the session waiting there, so it gets a task of its own.
+/// This is the memory that decides; it is a hint, hence relaxed and racy.
+#[derive(Debug)]
+pub struct Pace(AtomicU32);
+
+impl Pace {
+    const fn new() -> Self {
+        Pace(AtomicU32::new(0))
+    }
+
+    /// Recent mean of the first poll, in nanoseconds.
+    pub(crate) fn mean_ns(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Takes one more measurement in; it counts for an eighth.
+    pub(crate) fn record(&self, ns: u64) {
+        let sample = u32::try_from(ns).unwrap_or(u32::MAX);
+        let mean = self.mean_ns();
+        let next = mean - mean / 8 + sample / 8;
+        if next != mean {
+            self.0.store(next, Ordering::Relaxed);
+        }
+    }
+}
+
+/// All methods of a service.
+pub struct ServiceDescriptor {
+    name: &'static str,
+    docs: &'static str,
+    methods: &'static [&'static dyn AnyMethod],
+}
+
+impl ServiceDescriptor {
+    /// A descriptor; the position of a method is the index that [`crate::Service::serve`] gets.
+    pub const fn new(
+        name: &'static str,
+        docs: &'static str,
+        methods: &'static [&'static dyn AnyMethod],
+    ) -> Self {
+        ServiceDescriptor {
+            name,
+            docs,
+            methods,
+        }
+    }
+
+    /// The trait's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The trait's doc comment.
+    pub fn docs(&self) -> &'static str {
+        self.docs
+    }
+
+    /// The methods in the order of declaration.
+    pub fn methods(&self) -> &'static [&'static dyn AnyMethod] {
+        self.methods
+    }
+
+    /// Compiles every method.
+    ///
+    /// # Errors
+    ///
+    /// The first type that the wire cannot carry, with its path.
+    pub fn check(&self) -> Result<(), crate::BuildError> {
+        for method in self.methods {
+            method
+                .info()
+                .map_err(|problem| crate::BuildError::UnsupportedType {
+                    method: method.spec().full_name(),
+                    problem,
+                })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for ServiceDescriptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "ServiceDescriptor({}, {} methods)",
+            self.name,
+            self.methods.len()
+        )
+    }
+}
+
+/// Refuses, at compile time, a service in which two methods have one id, or one has id zero.
+///
+/// # Panics
+///
+/// In a constant, which is a compile error.
+pub const fn check_method_ids(service: &str, names: &[&str]) {
+    let mut at = 0;
+    while at < names.len() {
+        let id = rapace_codec::method_id(service, names[at]);
+        assert!(id != 0, "a method's id is zero: rename the method");
+        let mut before = 0;
+        while before < at {
+            assert!(
+                rapace_codec::method_id(service, names[before]) != id,
+                "two methods of this service have the same id: rename one of them"
+            );
+            before += 1;
+        }
+        at += 1;
+    }
+}

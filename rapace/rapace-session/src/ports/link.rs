@@ -1,0 +1,265 @@
+//! Where the driver and the user's half of a port meet.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use rapace_core::session::CancelReason;
+use rapace_core::{ChannelId, Payload, Time};
+
+use crate::error::StreamError;
+use crate::shared::State;
+
+/// One port of this side: a stream it receives, a stream it sends, or a tunnel.
+///
+/// The session's tables hold it while frames can arrive for it; the user's half holds it as long
+/// as it likes. What is queued here is bounded by the credit that the peer has.
+pub(crate) struct PortLink {
+    call: ChannelId,
+    port: u32,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    channel: Option<ChannelId>,
+    /// Somebody has the user's half, or had it.
+    accepted: bool,
+    /// The user's half was dropped before its end.
+    abandoned: bool,
+    /// The call has its outcome; only a stream that outlives it can still be opened.
+    call_over: bool,
+    incoming: VecDeque<Payload>,
+    /// The peer sends nothing more.
+    ended: bool,
+    /// This side sends nothing more.
+    finished: bool,
+    failed: Option<StreamError>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl PortLink {
+    /// A port whose channel this side has opened.
+    pub(crate) fn sending(call: ChannelId, port: u32, channel: ChannelId) -> Arc<Self> {
+        let inner = Inner {
+            channel: Some(channel),
+            accepted: true,
+            ..Inner::default()
+        };
+        Arc::new(PortLink {
+            call,
+            port,
+            inner: Mutex::new(inner),
+        })
+    }
+
+    /// The receiving half of a port that a decoded value names. Its channel is open already, or
+    /// will be ([stream.order]).
+    pub(crate) fn accept(state: &mut State, call: ChannelId, port: u32) -> Arc<Self> {
+        if let Some(link) = state.arrivals.remove(&(call, port)) {
+            link.lock().accepted = true;
+            return link;
+        }
+        let inner = Inner {
+            accepted: true,
+            ..Inner::default()
+        };
+        let link = Arc::new(PortLink {
+            call,
+            port,
+            inner: Mutex::new(inner),
+        });
+        state.arrivals.insert((call, port), link.clone());
+        link
+    }
+
+    /// The peer has opened a channel for the port.
+    pub(crate) fn opened(
+        state: &mut State,
+        now: Time,
+        call: ChannelId,
+        port: u32,
+        channel: ChannelId,
+        wakers: &mut Vec<Waker>,
+    ) {
+        let Some(link) = state.arrivals.remove(&(call, port)) else {
+            if !state.core.is_call_live(call) && !state.calls.contains_key(&call) {
+                // Its call is over and nobody took the port: the peer need not send.
+                state.core.cancel(now, channel, CancelReason::ClientCancel);
+                return;
+            }
+            let inner = Inner {
+                channel: Some(channel),
+                ..Inner::default()
+            };
+            let link = Arc::new(PortLink {
+                call,
+                port,
+                inner: Mutex::new(inner),
+            });
+            state.arrivals.insert((call, port), link.clone());
+            state.ports.insert(channel, link);
+            return;
+        };
+        let mut inner = link.lock();
+        if inner.abandoned {
+            state.core.cancel(now, channel, CancelReason::ClientCancel);
+            return;
+        }
+        inner.channel = Some(channel);
+        wakers.extend(inner.reader.take());
+        wakers.extend(inner.writer.take());
+        drop(inner);
+        state.ports.insert(channel, link);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn channel(&self) -> Option<ChannelId> {
+        self.lock().channel
+    }
+
+    /// Takes what a frame brought. Returns whom to wake, and whether the port needs no more
+    /// frames.
+    pub(crate) fn deliver(&self, item: Option<Payload>, eos: bool) -> (Option<Waker>, bool) {
+        let mut inner = self.lock();
+        if let Some(item) = item {
+            inner.incoming.push_back(item);
+        }
+        inner.ended |= eos;
+        (inner.reader.take(), inner.ended && inner.finished)
+    }
+
+    /// Room to send again.
+    pub(crate) fn writable(&self) -> Option<Waker> {
+        self.lock().writer.take()
+    }
+
+    /// Ends the port; what has arrived in full can still be read.
+    pub(crate) fn fail(&self, error: StreamError, wakers: &mut Vec<Waker>) {
+        let mut inner = self.lock();
+        if inner.failed.is_none() {
+            inner.failed = Some(error);
+        }
+        wakers.extend(inner.reader.take());
+        wakers.extend(inner.writer.take());
+    }
+
+    /// Takes everything that has arrived into `into`, or says how the port ended.
+    pub(crate) fn poll_take(
+        &self,
+        cx: &mut Context<'_>,
+        into: &mut VecDeque<Payload>,
+    ) -> Poll<Result<Taken, StreamError>> {
+        let mut inner = self.lock();
+        if !inner.incoming.is_empty() {
+            if into.is_empty() {
+                std::mem::swap(&mut inner.incoming, into);
+            } else {
+                into.append(&mut inner.incoming);
+            }
+            return Poll::Ready(Ok(Taken::Some));
+        }
+        if inner.ended {
+            return Poll::Ready(Ok(Taken::End));
+        }
+        if let Some(error) = &inner.failed {
+            return Poll::Ready(Err(error.clone()));
+        }
+        register(&mut inner.reader, cx);
+        Poll::Pending
+    }
+
+    /// The channel to send on, once it is open; an error when the port has failed. A pending
+    /// writer is woken when either changes, and by [`PortLink::writable`].
+    pub(crate) fn poll_channel(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ChannelId, StreamError>> {
+        let mut inner = self.lock();
+        if let Some(error) = &inner.failed {
+            return Poll::Ready(Err(error.clone()));
+        }
+        if let Some(channel) = inner.channel {
+            return Poll::Ready(Ok(channel));
+        }
+        register(&mut inner.writer, cx);
+        Poll::Pending
+    }
+
+    /// Has the writer woken when there is room to send. Called under the session's lock, before
+    /// the core is asked for room.
+    pub(crate) fn watch_writable(&self, cx: &Context<'_>) {
+        register(&mut self.lock().writer, cx);
+    }
+
+    /// This side sends nothing more. Returns whether the port needs no more frames.
+    pub(crate) fn finish_sending(&self) -> bool {
+        let mut inner = self.lock();
+        inner.finished = true;
+        inner.ended
+    }
+
+    /// Marks a port that only receives, or only sends.
+    pub(crate) fn one_way(&self, receiving: bool) {
+        let mut inner = self.lock();
+        if receiving {
+            inner.finished = true;
+        } else {
+            inner.ended = true;
+        }
+    }
+
+    pub(crate) fn is_sending_finished(&self) -> bool {
+        self.lock().finished
+    }
+
+    /// Gives the port up. Returns its channel if it has to be cancelled.
+    pub(crate) fn abandon(&self) -> Option<ChannelId> {
+        let mut inner = self.lock();
+        inner.abandoned = true;
+        inner.incoming.clear();
+        let over = inner.failed.is_some() || (inner.ended && inner.finished);
+        if over { None } else { inner.channel }
+    }
+
+    /// The user's half was dropped: the peer need not go on ([cancel]).
+    pub(crate) fn drop_half(&self, state: &mut State, now: Time) {
+        if let Some(channel) = self.abandon() {
+            state.ports.remove(&channel);
+            state.core.cancel(now, channel, CancelReason::ClientCancel);
+        }
+        // Still waiting for the peer's open: the entry stays, marked, so that the open is
+        // answered with a cancellation; it goes with the call at the latest.
+        let waiting = {
+            let inner = self.lock();
+            inner.channel.is_none() && inner.call_over
+        };
+        if waiting {
+            state.arrivals.remove(&(self.call, self.port));
+        }
+    }
+
+    /// The call has its outcome. Returns whether somebody still waits for this port.
+    pub(crate) fn outlives_call(&self) -> bool {
+        let mut inner = self.lock();
+        inner.call_over = true;
+        inner.accepted && !inner.abandoned
+    }
+}
+
+/// What [`PortLink::poll_take`] found.
+pub(crate) enum Taken {
+    Some,
+    End,
+}
+
+fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) if waker.will_wake(cx.waker()) => {}
+        _ => *slot = Some(cx.waker().clone()),
+    }
+}

@@ -1,0 +1,220 @@
+//! The task that moves a stream's items into the session, as fast as credit and link allow.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use facet::Facet;
+use futures_core::Stream;
+use rapace_codec::Codec;
+use rapace_core::session::SendBlocked;
+use rapace_core::{ChannelId, Payload};
+
+use super::link::PortLink;
+use crate::encode;
+use crate::shared::Shared;
+
+/// Items encoded before the session's lock is taken once for all of them.
+const BATCH_ITEMS: usize = 256;
+/// Bytes after which a batch is complete.
+const BATCH_BYTES: usize = 64 * 1024;
+/// Batches in one poll before other tasks get their turn.
+const BATCHES_PER_POLL: usize = 4;
+
+/// Where the items of an outgoing stream come from, encoded.
+pub(super) trait ItemSource: Send {
+    /// Appends what is ready now to `out`: at least one item, or the end, or it is pending.
+    fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut VecDeque<Payload>,
+        gather_bytes_min: usize,
+    ) -> Poll<Fill>;
+}
+
+/// What [`ItemSource::poll_fill`] found.
+pub(super) enum Fill {
+    /// There may be more.
+    More,
+    /// That was all.
+    End,
+    /// The stream broke off: an item cannot be encoded, or the stream it forwards failed.
+    Broken(String),
+}
+
+/// A stream of values as a source of payloads.
+pub(super) struct Encoded<T: 'static, S> {
+    items: S,
+    codec: Codec<T>,
+    ended: bool,
+}
+
+impl<T: 'static, S> Encoded<T, S> {
+    pub(super) fn new(items: S, codec: Codec<T>) -> Self {
+        Encoded {
+            items,
+            codec,
+            ended: false,
+        }
+    }
+}
+
+impl<T, S, E> ItemSource for Encoded<T, S>
+where
+    T: Facet<'static>,
+    S: Stream<Item = Result<T, E>> + Unpin + Send,
+    E: std::fmt::Display,
+{
+    fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut VecDeque<Payload>,
+        gather_bytes_min: usize,
+    ) -> Poll<Fill> {
+        if self.ended {
+            return Poll::Ready(Fill::End);
+        }
+        let mut items = 0;
+        let mut bytes = 0;
+        while items < BATCH_ITEMS && bytes < BATCH_BYTES {
+            match Pin::new(&mut self.items).poll_next(cx) {
+                Poll::Ready(Some(Ok(item))) => {
+                    match encode::value(&self.codec, &item, gather_bytes_min, &mut ()) {
+                        Ok(payload) => {
+                            items += 1;
+                            bytes += payload.len();
+                            out.push_back(payload);
+                        }
+                        Err(error) => return Poll::Ready(Fill::Broken(error.to_string())),
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Fill::Broken(error.to_string()));
+                }
+                Poll::Ready(None) => {
+                    self.ended = true;
+                    return Poll::Ready(Fill::End);
+                }
+                Poll::Pending if items == 0 => return Poll::Pending,
+                Poll::Pending => break,
+            }
+        }
+        Poll::Ready(Fill::More)
+    }
+}
+
+/// Moves one stream.
+pub(super) struct Pump {
+    shared: Arc<Shared>,
+    link: Arc<PortLink>,
+    channel: ChannelId,
+    source: Box<dyn ItemSource>,
+    queue: VecDeque<Payload>,
+    ended: bool,
+}
+
+/// How far one attempt to send came.
+enum Sent {
+    All,
+    Blocked,
+    Over,
+}
+
+impl Pump {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        link: Arc<PortLink>,
+        channel: ChannelId,
+        source: Box<dyn ItemSource>,
+    ) -> Self {
+        Pump {
+            shared,
+            link,
+            channel,
+            source,
+            queue: VecDeque::new(),
+            ended: false,
+        }
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>) -> Sent {
+        let now = self.shared.runtime.now();
+        let mut state = self.shared.lock();
+        self.link.watch_writable(cx);
+        let mut sent = Sent::All;
+        while let Some(payload) = self.queue.pop_front() {
+            let last = self.ended && self.queue.is_empty();
+            match state.core.send_data(self.channel, payload, last) {
+                Ok(()) if last => sent = Sent::Over,
+                Ok(()) => {}
+                Err((SendBlocked::Closed, _)) => {
+                    sent = Sent::Over;
+                    break;
+                }
+                Err((blocked, payload)) => {
+                    self.queue.push_front(payload);
+                    if let SendBlocked::Congested = blocked {
+                        state.congested.push(cx.waker().clone());
+                    }
+                    sent = Sent::Blocked;
+                    break;
+                }
+            }
+        }
+        if matches!(sent, Sent::All) && self.ended {
+            state.core.send_eos(self.channel);
+            sent = Sent::Over;
+        }
+        if matches!(sent, Sent::Over) {
+            self.link.finish_sending();
+            state.ports.remove(&self.channel);
+        }
+        self.shared.settle(state, now);
+        sent
+    }
+
+    /// The stream cannot go on: the peer must not take what came so far for all of it.
+    fn break_off(&self, why: &str) {
+        tracing::debug!(target: "rapace", channel = self.channel.0, why, "outgoing stream broke off");
+        let now = self.shared.runtime.now();
+        let mut state = self.shared.lock();
+        self.link.drop_half(&mut state, now);
+        self.shared.settle(state, now);
+    }
+}
+
+impl Future for Pump {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let pump = self.get_mut();
+        for _ in 0..BATCHES_PER_POLL {
+            // Also notices that the peer has given the stream up while the source is silent.
+            if let Poll::Ready(Err(_)) = pump.link.poll_channel(cx) {
+                return Poll::Ready(());
+            }
+            if pump.queue.is_empty() && !pump.ended {
+                pump.link.watch_writable(cx);
+                let gather = pump.shared.gather_bytes_min();
+                match pump.source.poll_fill(cx, &mut pump.queue, gather) {
+                    Poll::Ready(Fill::More) => {}
+                    Poll::Ready(Fill::End) => pump.ended = true,
+                    Poll::Ready(Fill::Broken(why)) => {
+                        pump.break_off(&why);
+                        return Poll::Ready(());
+                    }
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            match pump.send(cx) {
+                Sent::All => {}
+                Sent::Blocked => return Poll::Pending,
+                Sent::Over => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,128 @@
+//! The fourth seam: where a session gets its time, its tasks and its random numbers from.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use rapace_core::Time;
+
+/// A task that a session hands to its runtime.
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
+
+/// What a session needs from the world.
+///
+/// Production uses [`TokioRuntime`]; the simulator brings virtual time and a seeded executor. No
+/// code of rapace asks which one it runs on.
+pub trait Runtime: Send + Sync + 'static {
+    /// The time now. Never goes back.
+    fn now(&self) -> Time;
+
+    /// A timer that is not set.
+    fn timer(&self) -> Box<dyn Timer>;
+
+    /// Runs a task to its end, beside all others.
+    fn spawn(&self, task: Task);
+
+    /// A random number: for epochs and trace ids, not for secrets.
+    fn random(&self) -> u64;
+}
+
+/// An alarm that can be set again and again.
+pub trait Timer: Send {
+    /// Sets the alarm to `at`, or switches it off.
+    fn reset(&mut self, at: Option<Time>);
+
+    /// Ready when the alarm has gone off since it was set. Pending for ever when it is off.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+#[cfg(feature = "tokio-runtime")]
+pub use production::TokioRuntime;
+
+#[cfg(feature = "tokio-runtime")]
+mod production {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+    use std::time::Duration;
+
+    use rapace_core::Time;
+    use tokio::runtime::Handle;
+    use tokio::time::{Instant, Sleep};
+
+    use super::{Runtime, Task, Timer};
+
+    /// Tokio: tasks on the runtime that was current when this was made, time since then.
+    #[derive(Clone, Debug)]
+    pub struct TokioRuntime {
+        handle: Handle,
+        started: Instant,
+    }
+
+    impl TokioRuntime {
+        /// The runtime that is current here, or `None` outside of tokio.
+        pub fn current() -> Option<Self> {
+            let handle = Handle::try_current().ok()?;
+            Some(TokioRuntime {
+                handle,
+                started: Instant::now(),
+            })
+        }
+    }
+
+    impl Runtime for TokioRuntime {
+        fn now(&self) -> Time {
+            Time::ZERO + self.started.elapsed()
+        }
+
+        fn timer(&self) -> Box<dyn Timer> {
+            Box::new(TokioTimer {
+                started: self.started,
+                sleep: None,
+                set: false,
+            })
+        }
+
+        fn spawn(&self, task: Task) {
+            self.handle.spawn(task);
+        }
+
+        fn random(&self) -> u64 {
+            // The system's generator does not fail on the systems rapace runs on; if it did, a
+            // clock still tells two epochs apart.
+            getrandom::u64().unwrap_or_else(|_| self.started.elapsed().as_nanos() as u64)
+        }
+    }
+
+    struct TokioTimer {
+        started: Instant,
+        /// Allocated at the first use: most sessions never set a deadline.
+        sleep: Option<Pin<Box<Sleep>>>,
+        set: bool,
+    }
+
+    impl Timer for TokioTimer {
+        fn reset(&mut self, at: Option<Time>) {
+            self.set = at.is_some();
+            let Some(at) = at else { return };
+            let at = self.started + Duration::from_nanos(at.as_nanos());
+            match &mut self.sleep {
+                Some(sleep) => sleep.as_mut().reset(at),
+                None => self.sleep = Some(Box::pin(tokio::time::sleep_until(at))),
+            }
+        }
+
+        fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+            match &mut self.sleep {
+                Some(sleep) if self.set => match sleep.as_mut().poll(cx) {
+                    Poll::Ready(()) => {
+                        self.set = false;
+                        Poll::Ready(())
+                    }
+                    Poll::Pending => Poll::Pending,
+                },
+                _ => Poll::Pending,
+            }
+        }
+    }
+}

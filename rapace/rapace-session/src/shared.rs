@@ -1,0 +1,258 @@
+//! What the driver, the callers and the handlers of one session share.
+//!
+//! One mutex guards the protocol state and the sending half of the link, so that a caller whose
+//! frames fit into the link now puts them there itself, in its own poll. The receiving half
+//! belongs to the driver alone.
+//!
+//! Lock order: the session's state, then a port ([`crate::ports::PortLink`]). Nothing of the
+//! user's runs under either lock.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::{Context, Waker};
+
+pub(crate) use rapace_core::hash::IdMap;
+use rapace_core::session::{CallOutcome, CancelReason, GoAwayReason, Response, Session as Core};
+use rapace_core::{ChannelId, Time};
+use rapace_transport::{FrameSink, LinkError, LinkInfo};
+use tokio::sync::watch;
+
+use crate::error::SessionEnd;
+use crate::handlers::HandlerControl;
+use crate::ports::{PortAttach, PortLink};
+use crate::router::Router;
+use crate::runtime::Runtime;
+use crate::session::Handle;
+
+/// How far a session has come.
+#[derive(Clone, Debug)]
+pub(crate) enum Lifecycle {
+    Connecting,
+    Ready,
+    Ended(SessionEnd),
+}
+
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    pub(crate) router: Router,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) info: LinkInfo,
+    pub(crate) lifecycle: watch::Sender<Lifecycle>,
+    /// The user's side of the session; gone when the last handle is.
+    pub(crate) handle: OnceLock<Weak<Handle>>,
+}
+
+/// A call of this side that waits for its outcome.
+pub(crate) struct CallSlot {
+    pub(crate) waker: Waker,
+    pub(crate) outcome: Option<CallOutcome>,
+}
+
+pub(crate) struct State {
+    pub(crate) core: Core,
+    pub(crate) calls: IdMap<ChannelId, CallSlot>,
+    pub(crate) handlers: IdMap<ChannelId, Arc<HandlerControl>>,
+    /// Ports whose channel is open.
+    pub(crate) ports: IdMap<ChannelId, Arc<PortLink>>,
+    /// Receiving ports of live calls, by call and port number, from whichever comes first (the
+    /// peer's open or the decoded value) until the other has come too.
+    pub(crate) arrivals: IdMap<(ChannelId, u32), Arc<PortLink>>,
+    /// Woken when the send queue has room again.
+    pub(crate) congested: Vec<Waker>,
+    pub(crate) driver: Option<Waker>,
+    /// `None` once the link is closed.
+    pub(crate) sink: Option<Box<dyn FrameSink>>,
+    pub(crate) link_error: Option<LinkError>,
+    /// The driver is between receiving and its own flush, so nobody else needs to flush.
+    pub(crate) in_turn: bool,
+    /// Somebody flushed since the driver's last turn. Who comes next leaves it to the driver,
+    /// which turns what many callers queue meanwhile into one write.
+    flushed: bool,
+    /// When the driver's timer goes off.
+    pub(crate) armed: Option<Time>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        core: Core,
+        sink: Box<dyn FrameSink>,
+        info: LinkInfo,
+        router: Router,
+        runtime: Arc<dyn Runtime>,
+    ) -> Self {
+        Shared {
+            state: Mutex::new(State {
+                core,
+                calls: IdMap::default(),
+                handlers: IdMap::default(),
+                ports: IdMap::default(),
+                arrivals: IdMap::default(),
+                congested: Vec::new(),
+                driver: None,
+                sink: Some(sink),
+                link_error: None,
+                in_turn: false,
+                flushed: false,
+                armed: None,
+            }),
+            router,
+            runtime,
+            info,
+            lifecycle: watch::Sender::new(Lifecycle::Connecting),
+            handle: OnceLock::new(),
+        }
+    }
+
+    /// A panic of this crate while it held the lock would be a bug; the protocol state is still
+    /// the best there is to end the session with.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn gather_bytes_min(&self) -> usize {
+        self.info.gather_bytes_min
+    }
+
+    /// Why the session is over, if it is.
+    pub(crate) fn end(&self) -> Option<SessionEnd> {
+        match &*self.lifecycle.borrow() {
+            Lifecycle::Ended(end) => Some(end.clone()),
+            Lifecycle::Connecting | Lifecycle::Ready => None,
+        }
+    }
+
+    /// Ends a command: what it queued goes out now or with the driver's next flush, and the
+    /// driver learns of new events and timers.
+    pub(crate) fn settle(&self, mut state: MutexGuard<'_, State>, now: Time) {
+        let wake = state.settle(now);
+        drop(state);
+        if let Some(driver) = wake {
+            driver.wake();
+        }
+    }
+
+    /// Sends a response, with its streams opened before it, and forgets its handler.
+    pub(crate) fn respond(
+        self: &Arc<Self>,
+        call: ChannelId,
+        response: Response,
+        ports: Option<PortAttach>,
+    ) {
+        let now = self.runtime.now();
+        let mut state = self.lock();
+        state.handlers.remove(&call);
+        let ports = ports.filter(|ports| !ports.is_empty());
+        let opened = ports.map(|ports| ports.open(&mut state, now, call));
+        state.core.respond(now, call, response);
+        state.forget_arrivals(now, call);
+        self.settle(state, now);
+        if let Some(opened) = opened {
+            opened.start(self);
+        }
+    }
+
+    /// Cancels a call or a port.
+    pub(crate) fn cancel(&self, channel: ChannelId, reason: CancelReason) {
+        let now = self.runtime.now();
+        let mut state = self.lock();
+        state.core.cancel(now, channel, reason);
+        state.calls.remove(&channel);
+        state.ports.remove(&channel);
+        state.forget_arrivals(now, channel);
+        self.settle(state, now);
+    }
+
+    /// Announces the end; the session closes when its calls are done.
+    pub(crate) fn drain(&self, message: &str) {
+        let now = self.runtime.now();
+        let mut state = self.lock();
+        state.core.go_away(now, GoAwayReason::Shutdown, message);
+        self.settle(state, now);
+    }
+
+    /// Ends the session at once.
+    pub(crate) fn abort(&self, reason: &str) {
+        let now = self.runtime.now();
+        let mut state = self.lock();
+        state.core.close(now, reason);
+        self.settle(state, now);
+    }
+}
+
+impl State {
+    /// See [`Shared::settle`]; gives the driver's waker back if it has work to do.
+    #[must_use]
+    pub(crate) fn settle(&mut self, now: Time) -> Option<Waker> {
+        let mut wake = self.core.has_events() || self.link_error.is_some();
+        if !self.in_turn {
+            if self.flushed {
+                wake |= self.core.has_transmit();
+            } else if self.core.has_transmit() {
+                self.flushed = true;
+                self.transmit(now);
+                wake |= self.link_error.is_some() || self.core.link_finished();
+            }
+            wake |= match (self.core.poll_timeout(), self.armed) {
+                (Some(next), Some(armed)) => next < armed,
+                (next, None) => next.is_some(),
+                (None, Some(_)) => false,
+            };
+        }
+        if wake { self.driver.clone() } else { None }
+    }
+
+    /// Moves queued frames into the link as far as it takes them, and flushes it.
+    ///
+    /// The link wakes the driver when it has room again: before the driver's first poll there is
+    /// nobody to wake, and its first poll comes here.
+    pub(crate) fn transmit(&mut self, now: Time) {
+        let (Some(driver), Some(sink)) = (&self.driver, &mut self.sink) else {
+            return;
+        };
+        let mut cx = Context::from_waker(driver);
+        while self.core.has_transmit() {
+            match sink.poll_ready(&mut cx) {
+                std::task::Poll::Ready(Ok(())) => {}
+                std::task::Poll::Ready(Err(error)) => {
+                    self.link_error = Some(error);
+                    return;
+                }
+                std::task::Poll::Pending => return,
+            }
+            match self.core.poll_transmit(now) {
+                Some(frame) => sink.send(frame),
+                None => break,
+            }
+        }
+        if let std::task::Poll::Ready(Err(error)) = sink.poll_flush(&mut cx) {
+            self.link_error = Some(error);
+        }
+    }
+
+    /// Marks the end of a driver's turn: the next caller flushes for itself again.
+    pub(crate) fn end_turn(&mut self) {
+        self.in_turn = false;
+        self.flushed = false;
+    }
+
+    /// Gives up streams that a finished call opened and nobody took.
+    pub(crate) fn forget_arrivals(&mut self, now: Time, call: ChannelId) {
+        if self.arrivals.is_empty() {
+            return;
+        }
+        let mut left = Vec::new();
+        self.arrivals.retain(|(of, _), port| {
+            // Somebody waits for this one to be opened: it may outlive the response.
+            let keep = *of != call || port.outlives_call();
+            if !keep {
+                left.push(port.clone());
+            }
+            keep
+        });
+        for port in left {
+            if let Some(channel) = port.abandon() {
+                self.ports.remove(&channel);
+                self.core.cancel(now, channel, CancelReason::ClientCancel);
+            }
+        }
+    }
+}
