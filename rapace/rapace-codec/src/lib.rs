@@ -90,7 +90,7 @@ pub use error::{
 };
 pub use gather::Gather;
 pub use identity::{method_id, signature_hash};
-pub use port::{Port, PortKind, PortLeaf};
+pub use port::{Port, PortKind};
 pub use schema::{MethodSchema, PortLeaf, Schema};
 
 /// How many heap indirections (a box, a list, a map) may nest in one value.

@@ -25,15 +25,6 @@ pub enum PortKind {
     Tunnel,
 }
 
-/// A stream or tunnel somewhere in a type, as [`Schema::ports`](crate::Schema::ports) lists it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PortLeaf {
-    /// What it carries.
-    pub kind: PortKind,
-    /// Whether every value has it: it stands in no `Option` and no `Result`.
-    pub required: bool,
-}
-
 /// A stream or tunnel that can stand in a payload as its port number \[port\].
 ///
 /// The context is whatever the caller of the codec hands in; the session passes its own table of
@@ -59,9 +50,6 @@ pub trait Port: Sized + 'static {
     /// declared \[call.port\].
     fn accept(ordinal: u32, port: u32, cx: &mut dyn Any) -> Result<Self, PortError>;
 }
-
-type Attach = unsafe fn(*const u8, u32, &mut dyn Any) -> Result<u32, PortError>;
-type Accept = unsafe fn(u32, u32, &mut dyn Any, *mut u8) -> Result<(), PortError>;
 
 /// The functions of one [`Port`] type, reachable from its shape.
 ///

@@ -21,8 +21,6 @@ pub(super) struct Reader<'a> {
     budget: u64,
     empties: u32,
     depth: u32,
-    /// How many declared ports have been passed.
-    pub(super) ordinal: u32,
     pub(super) ports: &'a mut dyn Any,
     failure: Option<Box<Failure>>,
 }
@@ -54,7 +52,6 @@ impl<'a> Reader<'a> {
             budget: program.amplification.saturating_mul(bytes.len() as u64),
             empties: MAX_EMPTY_ELEMENTS,
             depth: MAX_DEPTH,
-            ordinal: 0,
             ports,
             failure: None,
         }

@@ -22,8 +22,6 @@ pub(super) struct Sink<'a> {
     /// The whole value, to compute its size when the vector has to grow.
     root: *const u8,
     pub(super) ports: &'a mut dyn Any,
-    /// How many declared ports have been passed.
-    pub(super) ordinal: u32,
     pub(super) depth: u32,
     empties: u32,
     /// `Bytes` of at least this length are spliced.
@@ -71,7 +69,6 @@ impl<'a> Sink<'a> {
             program,
             root,
             ports,
-            ordinal: 0,
             depth: 0,
             empties: 0,
             splice_min,
@@ -99,7 +96,6 @@ impl<'a> Sink<'a> {
             program,
             root,
             ports,
-            ordinal: 0,
             depth: 0,
             empties: 0,
             splice_min: usize::MAX,

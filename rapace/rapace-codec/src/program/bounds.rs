@@ -1,23 +1,8 @@
-//! How many bytes a value takes on the wire, at least and at most, how many ports it declares, and
-//! how much memory a byte of input may claim.
+//! How many bytes a value takes on the wire, at least and at most, and how much memory a byte of
+//! input may claim.
 
 use super::{Block, Op, Part, Program};
 use crate::kind::Scalar;
-
-/// How many ports are declared in a block's value. The ways by which a block can reach itself hold no
-/// ports and are not followed.
-fn ports_of(blocks: &[Block], index: usize) -> u32 {
-    let part = |part: &Part| ports_of(blocks, part.block.0 as usize);
-    let ops = blocks[index].ops.iter();
-    ops.map(|op| match op {
-        Op::Port(..) => 1,
-        Op::Option(_, op) => part(&op.some),
-        Op::Result(_, op) => part(&op.ok) + part(&op.err),
-        Op::Call(_, id) => ports_of(blocks, id.0 as usize),
-        _ => 0,
-    })
-    .sum()
-}
 
 /// A bound that no value reaches: the block cannot end.
 const NEVER: u32 = u32::MAX;
@@ -25,9 +10,6 @@ const NEVER: u32 = u32::MAX;
 /// Fills in the bounds of every block and the program's amplification.
 pub(super) fn compute(program: &mut Program) {
     compute_min(&mut program.blocks);
-    for index in 0..program.blocks.len() {
-        program.blocks[index].ports = ports_of(&program.blocks, index);
-    }
     let mut known = vec![Max::Unknown; program.blocks.len()];
     for index in 0..program.blocks.len() {
         program.blocks[index].max_wire = max_of(program, index, &mut known);

@@ -106,7 +106,6 @@ impl BlockBuilder {
             ops: self.ops.into(),
             meta: self.meta.into(),
             labels: self.labels.into(),
-            ports: 0,
             min_wire: u32::MAX,
             max_wire: None,
         }

@@ -57,8 +57,6 @@ pub(crate) struct Block {
     /// Whether the block is nothing but numbers; such a block cannot fail halfway with anything to
     /// drop, and is bounded.
     pub(crate) flat: bool,
-    /// How many ports are declared in a value, present or not.
-    pub(crate) ports: u32,
     /// The room with which encoding need not look at it for numbers, tags and lengths.
     pub(crate) quick_room: u32,
     /// The fewest bytes a value takes on the wire.

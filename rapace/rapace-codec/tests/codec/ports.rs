@@ -7,7 +7,8 @@ use std::marker::PhantomData;
 use bytes::Bytes;
 use facet::Facet;
 use rapace_codec::{
-    Codec, DecodeErrorKind, EncodeError, Port, PortError, PortKind, Schema, Unsupported,
+    Codec, DecodeErrorKind, EncodeError, MethodSchema, Port, PortError, PortKind, PortLeaf, Schema,
+    Unsupported,
 };
 
 #[derive(Debug)]
@@ -16,26 +17,33 @@ struct Streaming<T>(Cell<Option<u32>>, PhantomData<fn() -> T>);
 #[derive(Debug)]
 struct Tunnel(Cell<Option<u32>>);
 
-/// What the session keeps per call: the numbers still to give out, and those it has seen.
+/// What the session keeps per call: here, the ports it has seen. The number is the ordinal plus 1.
 #[derive(Default)]
 struct Table {
-    next: u32,
     seen: Vec<(&'static str, u32)>,
 }
 
-fn attach(end: &Cell<Option<u32>>, kind: &'static str, cx: &mut dyn Any) -> Result<u32, PortError> {
+fn attach(
+    end: &Cell<Option<u32>>,
+    kind: &'static str,
+    ordinal: u32,
+    cx: &mut dyn Any,
+) -> Result<u32, PortError> {
     let table: &mut Table = cx.downcast_mut().ok_or_else(|| PortError::new("no call"))?;
     end.take()
         .ok_or_else(|| PortError::new("it has been sent before"))?;
-    table.next += 1;
-    table.seen.push((kind, table.next));
-    Ok(table.next)
+    table.seen.push((kind, ordinal + 1));
+    Ok(ordinal + 1)
 }
 
-fn accept(port: u32, kind: &'static str, cx: &mut dyn Any) -> Result<Cell<Option<u32>>, PortError> {
+fn accept(
+    ordinal: u32,
+    port: u32,
+    kind: &'static str,
+    cx: &mut dyn Any,
+) -> Result<Cell<Option<u32>>, PortError> {
     let table: &mut Table = cx.downcast_mut().ok_or_else(|| PortError::new("no call"))?;
-    table.next += 1;
-    if port != table.next {
+    if port != ordinal + 1 {
         return Err(PortError::new(format!("port {port} was not declared")));
     }
     table.seen.push((kind, port));
@@ -50,12 +58,12 @@ impl<T: Facet<'static>> Port for Streaming<T> {
         Some(T::SHAPE)
     }
 
-    fn attach(&self, _: u32, cx: &mut dyn Any) -> Result<u32, PortError> {
-        attach(&self.0, "stream", cx)
+    fn attach(&self, ordinal: u32, cx: &mut dyn Any) -> Result<u32, PortError> {
+        attach(&self.0, "stream", ordinal, cx)
     }
 
-    fn accept(_: u32, port: u32, cx: &mut dyn Any) -> Result<Self, PortError> {
-        Ok(Streaming(accept(port, "stream", cx)?, PhantomData))
+    fn accept(ordinal: u32, port: u32, cx: &mut dyn Any) -> Result<Self, PortError> {
+        Ok(Streaming(accept(ordinal, port, "stream", cx)?, PhantomData))
     }
 }
 
@@ -67,12 +75,12 @@ impl Port for Tunnel {
         None
     }
 
-    fn attach(&self, _: u32, cx: &mut dyn Any) -> Result<u32, PortError> {
-        attach(&self.0, "tunnel", cx)
+    fn attach(&self, ordinal: u32, cx: &mut dyn Any) -> Result<u32, PortError> {
+        attach(&self.0, "tunnel", ordinal, cx)
     }
 
-    fn accept(_: u32, port: u32, cx: &mut dyn Any) -> Result<Self, PortError> {
-        Ok(Tunnel(accept(port, "tunnel", cx)?))
+    fn accept(ordinal: u32, port: u32, cx: &mut dyn Any) -> Result<Self, PortError> {
+        Ok(Tunnel(accept(ordinal, port, "tunnel", cx)?))
     }
 }
 
@@ -126,17 +134,17 @@ fn ports_are_their_numbers_in_order_of_declaration() {
     codec
         .encode(&value, &mut wire, &mut table)
         .expect("encodes");
-    assert_eq!(wire, [9, 1, b'n', 1, 1, 2, 0, 0, 3]);
-    assert_eq!(table.seen, [("stream", 1), ("tunnel", 2), ("tunnel", 3)]);
+    assert_eq!(wire, [9, 1, b'n', 1, 1, 2, 0, 0, 4]);
+    assert_eq!(table.seen, [("stream", 1), ("tunnel", 2), ("tunnel", 4)]);
 
     let mut table = Table::default();
     let (_, upload, none, result) = codec.decode_slice(&wire, &mut table).expect("decodes");
-    assert_eq!(table.seen, [("stream", 1), ("tunnel", 2), ("tunnel", 3)]);
+    assert_eq!(table.seen, [("stream", 1), ("tunnel", 2), ("tunnel", 4)]);
     assert_eq!(upload.name, "n");
     assert_eq!(upload.chunks.0.get(), Some(1));
     assert_eq!(upload.control.expect("was sent").0.get(), Some(2));
     assert!(none.is_none());
-    assert_eq!(result.expect("was sent").0.get(), Some(3));
+    assert_eq!(result.expect("was sent").0.get(), Some(4));
 }
 
 #[test]
@@ -147,7 +155,7 @@ fn a_buffer_of_the_upper_bound_is_long_enough() {
     let len = codec
         .encode_into(&value, &mut out, &mut Table::default())
         .expect("encodes");
-    assert_eq!(out[..len], [9, 1, b'n', 1, 1, 2, 0, 0, 3]);
+    assert_eq!(out[..len], [9, 1, b'n', 1, 1, 2, 0, 0, 4]);
 }
 
 #[test]
@@ -226,4 +234,49 @@ fn ports_have_a_schema() {
         schema.declarations(),
         "struct Upload {\n    name: String,\n    chunks: Streaming<Bytes>,\n    control: Option<Tunnel>,\n}\n"
     );
+}
+
+#[test]
+fn a_port_keeps_its_number_when_others_are_absent() {
+    type Choice = (
+        Result<(Tunnel, Tunnel), Option<Tunnel>>,
+        Option<(Tunnel, u8)>,
+        Tunnel,
+    );
+    let codec = Codec::<Choice>::new().expect("the type has an encoding");
+    let values: [(Choice, &[u8]); 3] = [
+        ((Ok((tunnel(), tunnel())), None, tunnel()), &[0, 1, 2, 0, 5]),
+        (
+            (Err(Some(tunnel())), Some((tunnel(), 7)), tunnel()),
+            &[1, 1, 3, 1, 4, 7, 5],
+        ),
+        ((Err(None), None, tunnel()), &[1, 0, 0, 5]),
+    ];
+    for (value, expected) in values {
+        let mut wire = Vec::new();
+        codec
+            .encode(&value, &mut wire, &mut Table::default())
+            .expect("encodes");
+        assert_eq!(wire, expected);
+        assert!(codec.decode_slice(&wire, &mut Table::default()).is_ok());
+        let last = wire.len() - 1;
+        wire[last] = 3;
+        assert!(codec.decode_slice(&wire, &mut Table::default()).is_err());
+    }
+    let leaf = |kind, required| PortLeaf { kind, required };
+    let schema = Schema::of(<(Streaming<u8>, Choice)>::SHAPE).expect("has an encoding");
+    let method = MethodSchema::new(&["s", "c"], schema, Schema::Tunnel);
+    assert_eq!(method.args[1].0, "c");
+    assert_eq!(
+        method.request_ports(),
+        [
+            leaf(PortKind::Stream, true),
+            leaf(PortKind::Tunnel, false),
+            leaf(PortKind::Tunnel, false),
+            leaf(PortKind::Tunnel, false),
+            leaf(PortKind::Tunnel, false),
+            leaf(PortKind::Tunnel, true),
+        ]
+    );
+    assert_eq!(method.response_ports(), [leaf(PortKind::Tunnel, true)]);
 }
