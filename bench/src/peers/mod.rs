@@ -4,6 +4,7 @@
 //! and a line in each `match` here.
 
 pub(crate) mod channel;
+pub(crate) mod rapace;
 pub(crate) mod raw;
 pub(crate) mod tarpc;
 pub(crate) mod tonic;
@@ -19,12 +20,16 @@ use crate::client::Subject;
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Peer {
+    /// rapace over a Unix socket.
+    Rapace,
     /// The floor of two processes: frames by hand on a tokio Unix socket.
     Raw,
     /// tarpc over its Unix transport, with bincode.
     Tarpc,
     /// tonic (gRPC over HTTP/2) over a Unix socket.
     Tonic,
+    /// rapace within one process.
+    RapaceMem,
     /// The floor in one process: tokio's mpsc and oneshot channels.
     Channel,
 }
@@ -32,9 +37,11 @@ pub(crate) enum Peer {
 impl Peer {
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Rapace => "rapace",
             Self::Raw => "raw",
             Self::Tarpc => "tarpc",
             Self::Tonic => "tonic",
+            Self::RapaceMem => "rapace-mem",
             Self::Channel => "channel",
         }
     }
@@ -42,36 +49,41 @@ impl Peer {
     /// Whether both sides are in one process; otherwise they are two on a Unix socket.
     pub(crate) fn in_process(self) -> bool {
         match self {
-            Self::Channel => true,
-            Self::Raw | Self::Tarpc | Self::Tonic => false,
+            Self::RapaceMem | Self::Channel => true,
+            Self::Rapace | Self::Raw | Self::Tarpc | Self::Tonic => false,
         }
     }
 
     /// Serves one connection after another until the process ends.
     pub(crate) async fn serve(self, listener: UnixListener) -> Result<()> {
         match self {
+            Self::Rapace => rapace::serve(listener).await,
             Self::Raw => raw::serve(listener).await,
             Self::Tarpc => tarpc::serve(listener).await,
             Self::Tonic => tonic::serve(listener).await,
-            Self::Channel => bail!("{} has no server process", self.name()),
+            Self::RapaceMem | Self::Channel => bail!("{} has no server process", self.name()),
         }
     }
 
     /// Connects to a server process.
     pub(crate) async fn connect(self, socket: &Path) -> Result<Box<dyn Subject>> {
         Ok(match self {
+            Self::Rapace => Box::new(rapace::connect(socket).await?),
             Self::Raw => Box::new(raw::connect(socket).await?),
             Self::Tarpc => Box::new(tarpc::connect(socket).await?),
             Self::Tonic => Box::new(tonic::connect(socket).await?),
-            Self::Channel => bail!("{} has no server process", self.name()),
+            Self::RapaceMem | Self::Channel => bail!("{} has no server process", self.name()),
         })
     }
 
     /// Starts both sides in this process; needs a tokio runtime around it.
     pub(crate) fn start(self) -> Result<Box<dyn Subject>> {
         Ok(match self {
+            Self::RapaceMem => Box::new(rapace::start()?),
             Self::Channel => Box::new(channel::start()),
-            Self::Raw | Self::Tarpc | Self::Tonic => bail!("{} needs a server", self.name()),
+            Self::Rapace | Self::Raw | Self::Tarpc | Self::Tonic => {
+                bail!("{} needs a server", self.name())
+            }
         })
     }
 }

@@ -1,0 +1,123 @@
+//! rapace itself: over a Unix socket between two processes, and in process over `rapace::mem`.
+//!
+//! Everything as its documentation has it: the generated client and server, default limits, no
+//! setting for speed. Chunks are clones of one `Bytes`, which rapace writes from where it lies, as
+//! the floor does.
+
+use std::path::Path;
+
+use ::rapace::stream::StreamTransport;
+use ::rapace::{Session, Streaming};
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::client::{Client, check_chunks, check_echo, check_items, check_sunk};
+
+#[::rapace::service]
+trait Bench {
+    /// The same bytes.
+    async fn echo(&self, payload: Bytes) -> Bytes;
+    /// Their number.
+    async fn sink(&self, payload: Bytes) -> u64;
+    /// The integers below `count`.
+    async fn items(&self, count: u64) -> Streaming<u64>;
+    /// `count` chunks of `len` bytes.
+    async fn chunks(&self, count: u64, len: u64) -> Streaming<Bytes>;
+}
+
+struct Subject;
+
+impl Bench for Subject {
+    async fn echo(&self, payload: Bytes) -> Bytes {
+        payload
+    }
+
+    async fn sink(&self, payload: Bytes) -> u64 {
+        payload.len() as u64
+    }
+
+    async fn items(&self, count: u64) -> Streaming<u64> {
+        Streaming::from_iter(0..count)
+    }
+
+    async fn chunks(&self, count: u64, len: u64) -> Streaming<Bytes> {
+        let chunk = Bytes::from(vec![7; len as usize]);
+        Streaming::from_iter(std::iter::repeat_n(chunk, count as usize))
+    }
+}
+
+/// One connection after another.
+pub(crate) async fn serve(listener: UnixListener) -> Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let session = Session::builder()
+            .serve(BenchServer::new(Subject))
+            .accept(StreamTransport::from(stream))?;
+        // A session lives as long as somebody holds on to it.
+        tokio::spawn(async move { drop(session.closed().await) });
+    }
+}
+
+/// The client side. In process it holds the serving session as well.
+#[derive(Clone)]
+pub(crate) struct RapaceClient {
+    client: BenchClient,
+    _sessions: Vec<Session>,
+}
+
+pub(crate) async fn connect(socket: &Path) -> Result<RapaceClient> {
+    let stream = UnixStream::connect(socket).await?;
+    let session = Session::builder().connect(StreamTransport::from(stream))?;
+    session.ready().await.context("the handshake failed")?;
+    Ok(RapaceClient {
+        client: session.client(),
+        _sessions: vec![session],
+    })
+}
+
+/// Starts both sessions; needs a tokio runtime around it.
+pub(crate) fn start() -> Result<RapaceClient> {
+    let (near, far) = ::rapace::mem::pair();
+    let serving = Session::builder()
+        .serve(BenchServer::new(Subject))
+        .accept(far)?;
+    let calling = Session::builder().connect(near)?;
+    Ok(RapaceClient {
+        client: calling.client(),
+        _sessions: vec![serving, calling],
+    })
+}
+
+impl Client for RapaceClient {
+    const STREAMS: bool = true;
+
+    async fn echo(&self, payload: Bytes) -> Result<()> {
+        let reply = self.client.echo(payload.clone()).await?;
+        check_echo(&payload, &reply)
+    }
+
+    async fn sink(&self, payload: Bytes) -> Result<()> {
+        let receipt = self.client.sink(payload.clone()).await?;
+        check_sunk(&payload, receipt)
+    }
+
+    async fn items(&self, count: u64) -> Result<()> {
+        let mut items = self.client.items(count).await?;
+        let mut sum = 0;
+        while let Some(item) = items.next().await {
+            sum += item?;
+        }
+        check_items(count, sum)
+    }
+
+    async fn chunks(&self, count: u64, len: u64) -> Result<()> {
+        let mut chunks = self.client.chunks(count, len).await?;
+        let mut total = 0;
+        while let Some(chunk) = chunks.next().await {
+            total += chunk?.len() as u64;
+        }
+        check_chunks(count, len, total)
+    }
+}
