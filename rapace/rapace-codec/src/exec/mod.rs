@@ -5,12 +5,12 @@
 //! |---|---|
 //! | `varint` | numbers to and from LEB128 |
 //! | `sink` | where encoded bytes go: a growing vector, a fixed buffer, a gather list |
-//! | `encode` | values to bytes |
+//! | `encode`, `encode_leaf` | values to bytes |
 //! | `quick` | the same while there is room to spare |
 //! | `flat` | both ways, for blocks of nothing but numbers |
 //! | `size` | the exact length that encoding would give |
 //! | `reader` | the bytes being decoded, their guards and the report of a failure |
-//! | `decode`, `collections` | bytes to values |
+//! | `decode`, `decode_leaf`, `collections` | bytes to values |
 //! | `short` | short strings and bytes |
 //! | `unwind` | dropping what a failed decode had built |
 //!
@@ -37,7 +37,9 @@
 
 mod collections;
 mod decode;
+mod decode_leaf;
 mod encode;
+mod encode_leaf;
 mod flat;
 mod quick;
 mod reader;

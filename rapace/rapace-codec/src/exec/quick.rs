@@ -1,31 +1,31 @@
 //! Encoding with the room checked once per block instead of once per op.
 //!
 //! A block's numbers, tags and lengths have a bound, [`Block::quick_room`]. While at least that much
-//! room is left, such ops write without a look at it; strings ask for their own bytes on top. When it
-//! no longer is, at the end of a buffer that fits exactly, the general path takes over at the op that
-//! was reached.
+//! room is left, such ops write without a look at it; strings ask for their own bytes on top. The
+//! caller runs the op at which this stops: one that holds other values, or one for which there is not
+//! enough room.
 
 use super::sink::Sink;
 use super::varint::{self, zigzag_64};
-use super::{Stop, encode, short, variant_index};
+use super::{short, variant_index};
 use crate::kind::Scalar;
-use crate::program::{Block, Op, Program};
+use crate::program::{Block, Op};
 
-/// Runs ops of `block` from the first on and returns how many it has run.
+/// Runs ops of `block` from op `from` on and returns the index of the first that it has not run.
 ///
 /// # Safety
 ///
-/// `base` points to an initialised value of the type that `block` of `program` was compiled from, and
-/// the sink has room for [`Block::quick_room`] bytes.
-pub(super) unsafe fn block(
-    program: &Program,
+/// `base` points to an initialised value of the type that `block` was compiled from, and the sink has
+/// room for [`Block::quick_room`] bytes.
+pub(super) unsafe fn run(
     block: &Block,
+    from: usize,
     base: *const u8,
     sink: &mut Sink<'_>,
-) -> Result<usize, Stop> {
+) -> usize {
     let need = block.quick_room as usize;
     let mut cur = sink.cur;
-    let mut end = sink.end;
+    let end = sink.end;
     macro_rules! field {
         ($at:expr, $ty:ty) => {
             // SAFETY: the compiler took offset and type from the shape of the value at `base`.
@@ -76,12 +76,12 @@ pub(super) unsafe fn block(
         ($index:expr, $len:expr) => {
             if (end as usize - cur as usize).saturating_sub(need) < $len {
                 sink.cur = cur;
-                return Ok($index);
+                return $index;
             }
         };
     }
 
-    for (index, op) in block.ops.iter().enumerate() {
+    for (index, op) in block.ops.iter().enumerate().skip(from) {
         match op {
             Op::Bool(at) | Op::Byte(at) => put_array!([*field!(at, u8)]),
             Op::U16(at) => put!(u64::from(*field!(at, u16))),
@@ -125,20 +125,15 @@ pub(super) unsafe fn block(
                 }
             },
             Op::Invariant(..) | Op::FieldInvariant(..) => {}
+            // The others look after themselves.
             _ => {
                 sink.cur = cur;
-                // SAFETY: the caller's contract.
-                unsafe { encode::ops(program, core::slice::from_ref(op), base, sink)? };
-                cur = sink.cur;
-                end = sink.end;
-                if sink.room() < need {
-                    return Ok(index + 1);
-                }
+                return index;
             }
         }
     }
     sink.cur = cur;
-    Ok(block.ops.len())
+    block.ops.len()
 }
 
 /// What an op adds to [`Block::quick_room`]: the bound of what is written here, but for the bytes of

@@ -74,24 +74,29 @@ impl Sizer<'_> {
         let mut sum = 0;
         for op in &block.ops {
             // SAFETY: the caller's contract.
-            sum += unsafe { self.op(op, base) };
+            sum += match unsafe { self.leaf(op, base) } {
+                Some(len) => len,
+                // SAFETY: the caller's contract.
+                None => unsafe { self.holder(op, base) },
+            };
         }
         sum
     }
 
+    /// The length of a value that holds no others; `None` for one that does.
+    ///
     /// # Safety
     ///
     /// `base` points to an initialised value of the type that the op's block was compiled from.
     #[inline]
-    unsafe fn op(&mut self, op: &Op, base: *const u8) -> usize {
+    unsafe fn leaf(&self, op: &Op, base: *const u8) -> Option<usize> {
         macro_rules! field {
             ($at:expr, $ty:ty) => {
                 // SAFETY: the compiler took offset and type from the shape of the value at `base`.
                 unsafe { &*base.add(*$at as usize).cast::<$ty>() }
             };
         }
-        let program = self.program;
-        match op {
+        Some(match op {
             Op::Bool(_) | Op::Byte(_) => 1,
             Op::U16(at) => varint_len(u64::from(*field!(at, u16))),
             Op::U32(at) => varint_len(u64::from(*field!(at, u32))),
@@ -142,6 +147,25 @@ impl Sizer<'_> {
                     .map_or(0, |b| counted(b.len()))
             }
             // SAFETY: the field is what the op describes; its table returns initialised parts of it.
+            Op::UnitEnum(at, op) => unsafe {
+                varint_len(variant_index(base.add(*at as usize), op) as u64)
+            },
+            // The number is given out only on encoding.
+            Op::Port(..) => 5,
+            Op::Invariant(..) | Op::FieldInvariant(..) => 0,
+            _ => return None,
+        })
+    }
+
+    /// The length of a value that holds others.
+    ///
+    /// # Safety
+    ///
+    /// `base` points to an initialised value of the type that the op's block was compiled from.
+    unsafe fn holder(&mut self, op: &Op, base: *const u8) -> usize {
+        let program = self.program;
+        match op {
+            // SAFETY: the field is what the op describes; its table returns initialised parts of it.
             Op::Option(at, op) => unsafe {
                 let some = (op.def.vtable.get_value)(PtrConst::new(base.add(*at as usize)));
                 if some.is_null() {
@@ -159,10 +183,6 @@ impl Sizer<'_> {
                 } else {
                     self.block(program.block(op.err.block), (table.get_err)(field))
                 }
-            },
-            // SAFETY: the field is what the op describes; its table returns initialised parts of it.
-            Op::UnitEnum(at, op) => unsafe {
-                varint_len(variant_index(base.add(*at as usize), op) as u64)
             },
             // SAFETY: the field is what the op describes; its table returns initialised parts of it.
             Op::Enum(at, op) => unsafe {
@@ -220,7 +240,8 @@ impl Sizer<'_> {
                 sum
             },
             Op::Boxed(at, op) => {
-                let value = *field!(at, *const u8);
+                // SAFETY: a `Box` of a sized type is a pointer to its value.
+                let value = unsafe { base.add(*at as usize).cast::<*const u8>().read() };
                 // SAFETY: the box owns an initialised value of this type.
                 unsafe { self.nested(program.block(op.inner.block), value) }
             }
@@ -236,9 +257,7 @@ impl Sizer<'_> {
             },
             // SAFETY: the field is what the op describes; its table returns initialised parts of it.
             Op::Call(at, id) => unsafe { self.block(program.block(*id), base.add(*at as usize)) },
-            // The number is given out only on encoding.
-            Op::Port(..) => 5,
-            Op::Invariant(..) | Op::FieldInvariant(..) => 0,
+            _ => unreachable!("a leaf"),
         }
     }
 
