@@ -174,7 +174,9 @@ impl Session {
             return;
         };
         let credit = &mut port.credit;
-        credit.unread = credit.unread.saturating_sub(u64::from(bytes));
+        // Granting more than was received would let the peer send beyond its window.
+        let bytes = u64::from(bytes).min(credit.unread) as u32;
+        credit.unread -= u64::from(bytes);
         if credit.unlimited || !port.is_receiving() {
             return;
         }

@@ -21,8 +21,8 @@ const PARAM_WINDOW: &str = "rapace.window";
 /// However long this side is configured to wait ([hello.fail]).
 const HANDSHAKE_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 
-/// A method without its name, at least: the id, the hash, the option's tag.
-const METHOD_BYTES_MIN: usize = 1 + 32 + 1;
+/// A method without its name, at most: the id, the hash, the option's tag.
+const METHOD_BYTES_MAX: usize = 5 + 32 + 1;
 
 impl Session {
     pub(super) fn say_hello(&mut self, now: Time) {
@@ -76,7 +76,7 @@ impl Session {
         while payload.len() > CONTROL_BYTES_MAX && !hello.methods.is_empty() {
             // A method that is not listed can be called all the same; what is lost is that the
             // caller hears of a different signature before it calls.
-            let surplus = (payload.len() - CONTROL_BYTES_MAX).div_ceil(METHOD_BYTES_MIN);
+            let surplus = (payload.len() - CONTROL_BYTES_MAX).div_ceil(METHOD_BYTES_MAX);
             let kept = hello.methods.len().saturating_sub(surplus);
             hello.methods.truncate(kept);
             payload = hello.encode();
