@@ -19,12 +19,15 @@ pub(super) fn definition(service: &Service) -> TokenStream {
         let signature = signature(method, &method.item.sig.ident);
         quote! { #(#attributes)* #signature; }
     });
+    let mut body = TokenStream::new();
+    item.brace_token
+        .surround(&mut body, |body| body.extend(methods));
+    // Keywords and braces are the user's own, so that lints of the trait point at it.
+    let keyword = &item.trait_token;
     quote! {
         #(#attributes)*
         #[allow(dead_code)]
-        #vis trait #ident: #(#written +)* #(#implied)+* {
-            #(#methods)*
-        }
+        #vis #keyword #ident: #(#written +)* #(#implied)+* #body
     }
 }
 
@@ -57,5 +60,6 @@ fn signature(method: &Method, name: &Ident) -> TokenStream {
         .iter()
         .filter(|input| matches!(input, FnArg::Typed(_)));
     let future = future_of(&method.output);
-    quote! { fn #name(&self, #(#inputs),*) -> #future }
+    let keyword = &signature.fn_token;
+    quote! { #keyword #name(&self, #(#inputs),*) -> #future }
 }
