@@ -93,7 +93,7 @@ impl Driver {
     }
 
     /// Lets the core decide about the received frames and the time.
-    fn decide(&mut self, cx: &Context<'_>, timer_fired: bool, exhausted: bool) {
+    fn decide(&mut self, cx: &Context<'_>, exhausted: bool) {
         let now = self.shared.runtime.now();
         let mut guard = self.shared.lock();
         let state = &mut *guard;
@@ -105,8 +105,8 @@ impl Driver {
         for frame in self.frames.drain(..) {
             state.core.handle_frame(now, frame);
         }
-        if timer_fired {
-            state.armed = None;
+        // By the clock, not by the timer: it may have gone off while it was being set.
+        if state.core.poll_timeout().is_some_and(|due| due <= now) {
             state.core.handle_timeout(now);
         }
         // A write fails before the last frames of a dying peer have been read: they come first.
@@ -251,20 +251,18 @@ impl Future for Driver {
         for _ in 0..BATCHES_PER_POLL {
             let handshaking = matches!(*driver.shared.lifecycle.borrow(), Lifecycle::Connecting);
             let exhausted = driver.receive(cx, handshaking);
-            let timer_fired = driver.timer.poll(cx).is_ready();
-            driver.decide(cx, timer_fired, exhausted);
+            driver.decide(cx, exhausted);
             driver.act(cx);
             let more = driver.conclude();
             if let Some(end) = driver.turn.end.take() {
                 return driver.close(cx, end);
             }
             if exhausted && !more {
-                // A timer that was just set must be polled once to know whom to wake.
-                if driver.timer.poll(cx).is_ready() {
-                    cx.waker().wake_by_ref();
-                    driver.shared.lock().armed = None;
+                if driver.timer.poll(cx).is_pending() {
+                    return Poll::Pending;
                 }
-                return Poll::Pending;
+                // It went off at once: the next round hands the time in.
+                driver.shared.lock().armed = None;
             }
         }
         cx.waker().wake_by_ref();

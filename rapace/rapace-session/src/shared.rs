@@ -8,7 +8,7 @@
 //! user's runs under either lock.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 pub(crate) use rapace_core::hash::IdMap;
 use rapace_core::session::{CallOutcome, CancelReason, GoAwayReason, Response, Session as Core};
@@ -182,14 +182,14 @@ impl State {
     /// See [`Shared::settle`]; gives the driver's waker back if it has work to do.
     #[must_use]
     pub(crate) fn settle(&mut self, now: Time) -> Option<Waker> {
-        let mut wake = self.core.has_events() || self.link_error.is_some();
+        let mut wake = false;
         if !self.in_turn {
             if self.flushed {
-                wake |= self.core.has_transmit();
+                wake = self.core.has_transmit();
             } else if self.core.has_transmit() {
                 self.flushed = true;
                 self.transmit(now);
-                wake |= self.link_error.is_some() || self.core.link_finished();
+                wake = self.core.link_finished();
             }
             wake |= match (self.core.poll_timeout(), self.armed) {
                 (Some(next), Some(armed)) => next < armed,
@@ -197,6 +197,8 @@ impl State {
                 (None, Some(_)) => false,
             };
         }
+        // Transmitting makes events too, such as room in the send queue.
+        wake |= self.core.has_events() || self.link_error.is_some();
         if wake { self.driver.clone() } else { None }
     }
 
@@ -211,19 +213,20 @@ impl State {
         let mut cx = Context::from_waker(driver);
         while self.core.has_transmit() {
             match sink.poll_ready(&mut cx) {
-                std::task::Poll::Ready(Ok(())) => {}
-                std::task::Poll::Ready(Err(error)) => {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
                     self.link_error = Some(error);
                     return;
                 }
-                std::task::Poll::Pending => return,
+                // Full; what it holds must still get on its way.
+                Poll::Pending => break,
             }
             match self.core.poll_transmit(now) {
                 Some(frame) => sink.send(frame),
                 None => break,
             }
         }
-        if let std::task::Poll::Ready(Err(error)) = sink.poll_flush(&mut cx) {
+        if let Poll::Ready(Err(error)) = sink.poll_flush(&mut cx) {
             self.link_error = Some(error);
         }
     }

@@ -149,6 +149,14 @@ impl Pump {
             match state.core.send_data(self.channel, payload, last) {
                 Ok(()) if last => sent = Sent::Over,
                 Ok(()) => {}
+                Err((SendBlocked::TooLarge, payload)) => {
+                    let bytes = payload.len();
+                    drop(state);
+                    self.break_off(&format!(
+                        "an item of {bytes} bytes is more than the peer takes"
+                    ));
+                    return Sent::Over;
+                }
                 Err((SendBlocked::Closed, _)) => {
                     sent = Sent::Over;
                     break;

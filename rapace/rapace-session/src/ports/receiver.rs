@@ -86,10 +86,8 @@ impl Receiver {
         let shared = &self.session.shared;
         let mut state = shared.lock();
         state.core.consumed(channel, bytes);
-        // Most of the time nothing is to be sent yet, and the clock need not be read.
-        if state.core.has_transmit() {
-            shared.settle(state, shared.runtime.now());
-        }
+        // Even when nothing is to be sent yet, a timer may have been set that the driver must know.
+        shared.settle(state, shared.runtime.now());
     }
 
     /// Ends the stream after an item that does not decode ([stream]).

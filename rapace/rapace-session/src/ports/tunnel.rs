@@ -218,22 +218,14 @@ impl Bound {
         let mut state = shared.lock();
         link.watch_writable(cx);
         let credit = state.core.send_credit(channel).unwrap_or(0).max(0);
+        let frame_max = state.core.payload_limit() as usize;
         let len = bytes
             .len()
             .min(CHUNK_BYTES)
+            .min(frame_max)
             .min(usize::try_from(credit).unwrap_or(usize::MAX));
-        if len == 0 {
-            // An empty attempt tells the core that somebody waits for credit.
-            let probe = Payload::copy_from_slice(&bytes[..1]);
-            return match state.core.send_data(channel, probe, false) {
-                Ok(()) => {
-                    shared.settle(state, now);
-                    Poll::Ready(Ok(1))
-                }
-                Err((SendBlocked::Closed, _)) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-                Err(_) => Poll::Pending,
-            };
-        }
+        // Without credit the attempt fails, and tells the core that somebody waits for it.
+        let len = len.max(1);
         match state
             .core
             .send_data(channel, Payload::copy_from_slice(&bytes[..len]), false)
@@ -242,12 +234,14 @@ impl Bound {
                 shared.settle(state, now);
                 Poll::Ready(Ok(len))
             }
-            Err((SendBlocked::Closed, _)) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Err((SendBlocked::Closed | SendBlocked::TooLarge, _)) => {
+                Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+            }
             Err((SendBlocked::Congested, _)) => {
                 state.congested.push(cx.waker().clone());
                 Poll::Pending
             }
-            Err(_) => Poll::Pending,
+            Err((SendBlocked::Credit, _)) => Poll::Pending,
         }
     }
 

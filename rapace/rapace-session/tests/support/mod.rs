@@ -5,11 +5,11 @@ use rapace_session::{Limits, Session};
 use rapace_testbed::{Subject, TestbedClient, TestbedServer};
 
 /// Both ends, each serving the testbed, over an in-process link.
-pub fn pair() -> (Session, Session) {
+pub(crate) fn pair() -> (Session, Session) {
     pair_with(Limits::default(), Limits::default())
 }
 
-pub fn pair_with(here: Limits, there: Limits) -> (Session, Session) {
+pub(crate) fn pair_with(here: Limits, there: Limits) -> (Session, Session) {
     let (a, b) = rapace_mem::pair();
     let host = Session::builder()
         .serve(TestbedServer::new(Subject))
@@ -27,7 +27,7 @@ pub fn pair_with(here: Limits, there: Limits) -> (Session, Session) {
 }
 
 /// Both ends over a Unix socket pair.
-pub fn socket_pair() -> (Session, Session) {
+pub(crate) fn socket_pair() -> (Session, Session) {
     let (a, b) = tokio::net::UnixStream::pair().expect("socket pair");
     let host = Session::builder()
         .serve(TestbedServer::new(Subject))
@@ -40,6 +40,6 @@ pub fn socket_pair() -> (Session, Session) {
     (host, plugin)
 }
 
-pub fn testbed(session: &Session) -> TestbedClient {
+pub(crate) fn testbed(session: &Session) -> TestbedClient {
     session.client()
 }
