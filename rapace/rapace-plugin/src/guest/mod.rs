@@ -150,8 +150,10 @@ impl PluginBuilder {
             .map_err(RunError::Build)?;
         let ended = HostEnded(host.clone());
 
-        if let Err(end) = session.ready().await {
-            return Err(RunError::NotReady(end));
+        match session.ready().await {
+            // A life can be so short that it is over, in good order, before this task looks.
+            Ok(()) | Err(SessionEnd::Peer(None) | SessionEnd::Drained) => {}
+            Err(end) => return Err(RunError::NotReady(end)),
         }
         host.link.send_replace(Link::Up(session.clone()));
         let end = session.closed().await;
