@@ -1,8 +1,8 @@
 //! Encode and decode times against serde + postcard, alternating in one run.
 //!
-//! `cargo run --release -p rapace-codec --example codec_ratio`
+//! `cargo run --release -p rapace-codec --example codec_ratio [FILTER]`
 //!
-//! Prints the median time of one operation for each, in nanoseconds, and the ratio of the medians;
+//! Runs the kinds of type whose name contains FILTER, or all. Prints the median time of one operation for each, in nanoseconds, and the ratio of the medians;
 //! both encode into a buffer that is kept and cleared. `serde_bytes` makes the peer's bytes as
 //! fast as they get.
 
@@ -119,6 +119,9 @@ where
     T: Facet<'static>,
     S: Serialize + for<'de> Deserialize<'de>,
 {
+    if !name.contains(std::env::args().nth(1).as_deref().unwrap_or("")) {
+        return;
+    }
     let codec = Codec::<T>::new().expect("the type has an encoding");
     let mut out = Vec::new();
     codec.encode(&ours, &mut out, &mut ()).expect("encodes");

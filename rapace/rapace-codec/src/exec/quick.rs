@@ -32,13 +32,6 @@ pub(super) unsafe fn run(
             unsafe { &*base.add(*$at as usize).cast::<$ty>() }
         };
     }
-    macro_rules! put {
-        ($value:expr) => {{
-            let value: u64 = $value;
-            // SAFETY: the room covers every number of the block.
-            cur = unsafe { varint::write(cur, value) };
-        }};
-    }
     macro_rules! put_array {
         ($bytes:expr) => {{
             let bytes = $bytes;
@@ -49,88 +42,90 @@ pub(super) unsafe fn run(
             };
         }};
     }
-    macro_rules! put_option {
-        ($value:expr) => {
-            match $value {
-                None => put_array!([0]),
-                Some(value) => {
-                    put_array!([1]);
-                    put!(value);
-                }
-            }
-        };
-    }
-    macro_rules! put_counted {
-        ($bytes:expr) => {{
+    // The bytes of a string; gives up before op `index` when they do not fit beside the numbers.
+    macro_rules! fitting {
+        ($index:expr, $bytes:expr) => {{
             let bytes: &[u8] = $bytes;
-            put!(bytes.len() as u64);
-            // SAFETY: `fits` was asked for these bytes, which are not part of the output.
-            cur = unsafe {
-                short::copy(bytes.as_ptr(), cur, bytes.len());
-                cur.add(bytes.len())
-            };
-        }};
-    }
-    // Whether the room covers `len` bytes beside the numbers; if not, gives up before op `index`.
-    macro_rules! fits {
-        ($index:expr, $len:expr) => {
-            if (end as usize - cur as usize).saturating_sub(need) < $len {
+            if (end as usize - cur as usize).saturating_sub(need) < bytes.len() {
                 sink.cur = cur;
                 return $index;
             }
-        };
+            bytes
+        }};
     }
 
-    for (index, op) in block.ops.iter().enumerate().skip(from) {
-        match op {
-            Op::Bool(at) | Op::Byte(at) => put_array!([*field!(at, u8)]),
-            Op::U16(at) => put!(u64::from(*field!(at, u16))),
-            Op::U32(at) => put!(u64::from(*field!(at, u32))),
-            Op::U64(at) => put!(*field!(at, u64)),
-            Op::I16(at) => put!(zigzag_64(i64::from(*field!(at, i16)))),
-            Op::I32(at) => put!(zigzag_64(i64::from(*field!(at, i32)))),
-            Op::I64(at) => put!(zigzag_64(*field!(at, i64))),
-            Op::F32(at) => put_array!(field!(at, f32).to_le_bytes()),
-            Op::F64(at) => put_array!(field!(at, f64).to_le_bytes()),
-            Op::OptionScalar(at, Scalar::U32) => {
-                put_option!(field!(at, Option<u32>).map(u64::from));
-            }
-            Op::OptionScalar(at, Scalar::U64) => put_option!(*field!(at, Option<u64>)),
-            Op::OptionScalar(at, Scalar::I32) => {
-                put_option!(field!(at, Option<i32>).map(|value| zigzag_64(i64::from(value))));
-            }
-            Op::OptionScalar(at, Scalar::I64) => {
-                put_option!(field!(at, Option<i64>).map(zigzag_64));
-            }
-            Op::UnitEnum(at, op) => {
-                // SAFETY: the field is the enum that the op describes.
-                put!(unsafe { variant_index(base.add(*at as usize), op) } as u64);
-            }
-            Op::Str(at) => {
-                let text = field!(at, String);
-                fits!(index, text.len());
-                put_counted!(text.as_bytes());
-            }
-            Op::ByteVec(at) => {
-                let bytes = field!(at, Vec<u8>);
-                fits!(index, bytes.len());
-                put_counted!(bytes);
-            }
-            Op::OptionStr(at) => match field!(at, Option<String>) {
-                None => put_array!([0]),
-                Some(text) => {
-                    fits!(index, text.len());
-                    put_array!([1]);
-                    put_counted!(text.as_bytes());
+    'ops: for (index, op) in block.ops.iter().enumerate().skip(from) {
+        // The number of an option, once its tag is written.
+        macro_rules! some {
+            ($value:expr) => {
+                match $value {
+                    None => {
+                        put_array!([0]);
+                        continue 'ops;
+                    }
+                    Some(value) => {
+                        put_array!([1]);
+                        value
+                    }
                 }
-            },
-            Op::Invariant(..) | Op::FieldInvariant(..) => {}
-            // The others look after themselves.
-            _ => {
-                sink.cur = cur;
-                return index;
-            }
+            };
         }
+        // Most ops end in a number. That it is written in one place, for all of them, keeps this
+        // loop small enough to be fast.
+        let bytes: &[u8] = 'bytes: {
+            let number = match op {
+                Op::Bool(at) | Op::Byte(at) => {
+                    put_array!([*field!(at, u8)]);
+                    continue 'ops;
+                }
+                Op::F32(at) => {
+                    put_array!(field!(at, f32).to_le_bytes());
+                    continue 'ops;
+                }
+                Op::F64(at) => {
+                    put_array!(field!(at, f64).to_le_bytes());
+                    continue 'ops;
+                }
+                Op::U16(at) => u64::from(*field!(at, u16)),
+                Op::U32(at) => u64::from(*field!(at, u32)),
+                Op::U64(at) => *field!(at, u64),
+                Op::I16(at) => zigzag_64(i64::from(*field!(at, i16))),
+                Op::I32(at) => zigzag_64(i64::from(*field!(at, i32))),
+                Op::I64(at) => zigzag_64(*field!(at, i64)),
+                Op::OptionScalar(at, Scalar::U32) => u64::from(some!(*field!(at, Option<u32>))),
+                Op::OptionScalar(at, Scalar::U64) => some!(*field!(at, Option<u64>)),
+                Op::OptionScalar(at, Scalar::I32) => {
+                    zigzag_64(i64::from(some!(*field!(at, Option<i32>))))
+                }
+                Op::OptionScalar(at, Scalar::I64) => zigzag_64(some!(*field!(at, Option<i64>))),
+                // SAFETY: the field is the enum that the op describes.
+                Op::UnitEnum(at, op) => unsafe { variant_index(base.add(*at as usize), op) as u64 },
+                Op::Str(at) => break 'bytes fitting!(index, field!(at, String).as_bytes()),
+                Op::ByteVec(at) => break 'bytes fitting!(index, field!(at, Vec<u8>)),
+                Op::OptionStr(at) => {
+                    let text = field!(at, Option<String>).as_ref();
+                    let bytes = fitting!(index, text.map_or(&[], |text| text.as_bytes()));
+                    some!(text);
+                    break 'bytes bytes;
+                }
+                Op::Invariant(..) | Op::FieldInvariant(..) => continue 'ops,
+                // The others look after themselves.
+                _ => {
+                    sink.cur = cur;
+                    return index;
+                }
+            };
+            // SAFETY: the room covers every number of the block.
+            cur = unsafe { varint::write(cur, number) };
+            continue 'ops;
+        };
+        // SAFETY: the room covers the length, and `fitting` was asked for the bytes, which are not
+        // part of the output.
+        cur = unsafe {
+            let at = varint::write(cur, bytes.len() as u64);
+            short::copy(bytes.as_ptr(), at, bytes.len());
+            at.add(bytes.len())
+        };
     }
     sink.cur = cur;
     block.ops.len()

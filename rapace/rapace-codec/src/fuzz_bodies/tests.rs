@@ -182,6 +182,33 @@ fn a_huge_count_of_empty_elements_is_refused_at_once() {
     assert!(peak < 1000);
 }
 
+/// Runs `body` on a thread with so little stack.
+fn with_stack(kib: usize, body: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new().stack_size(kib << 10);
+    let handle = thread.spawn(body).expect("a thread starts");
+    handle.join().expect("the body does not panic");
+}
+
+/// An overflow would abort the test process. Optimised code needs less than half of this.
+#[test]
+fn the_deepest_value_fits_a_small_stack() {
+    with_stack(STACK_KIB, || {
+        let codec = Codec::<Node>::new().expect("the type has an encoding");
+        let mut wire = [0, 1].repeat(128);
+        wire.extend([0, 0, 0, 0]);
+        wire.extend([0, 0].repeat(128));
+        let value = codec.decode_slice(&wire, &mut ()).expect("decodes");
+        assert_eq!(codec.encoded_len(&value), wire.len());
+        let mut out = vec![0; wire.len()];
+        assert_eq!(codec.encode_into(&value, &mut out, &mut ()), Ok(wire.len()));
+        out.clear();
+        codec.encode(&value, &mut out, &mut ()).expect("encodes");
+        assert_eq!(out, wire);
+    });
+}
+
+const STACK_KIB: usize = 512;
+
 #[test]
 fn deep_recursion_is_refused_and_the_limit_is_reachable() {
     let codec = Codec::<Node>::new().expect("the type has an encoding");
