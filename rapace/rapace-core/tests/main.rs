@@ -10,6 +10,7 @@ mod golden;
 mod handshake;
 mod pair;
 mod ping;
+mod random;
 mod streams;
 mod table;
 mod violations;
