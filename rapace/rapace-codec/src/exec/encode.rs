@@ -316,22 +316,20 @@ unsafe fn elements(
     if inner.max_wire == Some(0) {
         sink.count_empties(len)?;
     }
+    let stride = element.stride();
     let mut index = 0;
-    if inner.flat {
-        // As many as surely fit are written without a look at the room in between.
-        let sure = sink.room().saturating_sub(flat::SLACK)
-            / inner.max_wire.map_or(1, |max| max.max(1)) as usize;
-        let mut cur = sink.cur;
-        while index < len.min(sure) {
-            // SAFETY: within the `len` elements, and the room was checked for all.
-            cur = unsafe { flat::encode(inner, first.add(index * element.stride()), cur) };
-            index += 1;
-        }
-        sink.cur = cur;
-    }
     while index < len {
         // SAFETY: within the `len` elements.
-        unsafe { block(program, inner, first.add(index * element.stride()), sink)? };
+        unsafe {
+            if inner.quick {
+                index +=
+                    quick::run_all(inner, first.add(index * stride), stride, len - index, sink);
+                if index == len {
+                    break;
+                }
+            }
+            block(program, inner, first.add(index * stride), sink)?;
+        }
         index += 1;
     }
     sink.ascend_from(len);

@@ -23,9 +23,57 @@ pub(super) unsafe fn run(
     base: *const u8,
     sink: &mut Sink<'_>,
 ) -> usize {
-    let need = block.quick_room as usize;
+    // SAFETY: the caller's contract.
+    let (cur, index) = unsafe { ops(block, from, base, sink.cur, sink.end) };
+    sink.cur = cur;
+    index
+}
+
+/// Runs values of `block` that stand in a row, as long as all of their ops run here. Returns how many
+/// it has finished; of the next one nothing is written.
+///
+/// # Safety
+///
+/// `first` points to `len` initialised values, `stride` bytes apart, of the type that `block` was
+/// compiled from.
+pub(super) unsafe fn run_all(
+    block: &Block,
+    first: *const u8,
+    stride: usize,
+    len: usize,
+    sink: &mut Sink<'_>,
+) -> usize {
     let mut cur = sink.cur;
-    let end = sink.end;
+    for index in 0..len {
+        if sink.end as usize - cur as usize >= block.quick_room as usize {
+            // SAFETY: the caller's contract; the room was checked.
+            let (next, done) = unsafe { ops(block, 0, first.add(index * stride), cur, sink.end) };
+            if done == block.ops.len() {
+                cur = next;
+                continue;
+            }
+        }
+        sink.cur = cur;
+        return index;
+    }
+    sink.cur = cur;
+    len
+}
+
+/// [`run`] on a window `cur..end`. Returns the new position and the index of the first op not run.
+///
+/// # Safety
+///
+/// As for [`run`].
+#[inline(always)]
+unsafe fn ops(
+    block: &Block,
+    from: usize,
+    base: *const u8,
+    mut cur: *mut u8,
+    end: *mut u8,
+) -> (*mut u8, usize) {
+    let need = block.quick_room as usize;
     macro_rules! field {
         ($at:expr, $ty:ty) => {
             // SAFETY: the compiler took offset and type from the shape of the value at `base`.
@@ -47,8 +95,7 @@ pub(super) unsafe fn run(
         ($index:expr, $bytes:expr) => {{
             let bytes: &[u8] = $bytes;
             if (end as usize - cur as usize).saturating_sub(need) < bytes.len() {
-                sink.cur = cur;
-                return $index;
+                return (cur, $index);
             }
             bytes
         }};
@@ -111,8 +158,7 @@ pub(super) unsafe fn run(
                 Op::Invariant(..) | Op::FieldInvariant(..) => continue 'ops,
                 // The others look after themselves.
                 _ => {
-                    sink.cur = cur;
-                    return index;
+                    return (cur, index);
                 }
             };
             // SAFETY: the room covers every number of the block.
@@ -127,23 +173,24 @@ pub(super) unsafe fn run(
             at.add(bytes.len())
         };
     }
-    sink.cur = cur;
-    block.ops.len()
+    (cur, block.ops.len())
 }
 
 /// What an op adds to [`Block::quick_room`]: the bound of what is written here, but for the bytes of
-/// strings. The others look after themselves.
-pub(crate) fn room(op: &Op) -> u32 {
-    match op {
+/// strings. `None` for the ops that do not run here.
+pub(crate) fn room(op: &Op) -> Option<u32> {
+    Some(match op {
+        Op::Invariant(..) | Op::FieldInvariant(..) => 0,
         Op::Bool(_) | Op::Byte(_) => 1,
         Op::U16(_) | Op::I16(_) => 3,
         Op::U32(_) | Op::I32(_) | Op::UnitEnum(..) => 5,
         Op::F32(_) => 4,
         Op::F64(_) => 8,
         Op::U64(_) | Op::I64(_) | Op::Str(_) | Op::ByteVec(_) => 10,
-        Op::OptionScalar(..) | Op::OptionStr(_) => 11,
-        _ => 0,
-    }
+        Op::OptionScalar(_, Scalar::U32 | Scalar::I32) => 6,
+        Op::OptionScalar(_, Scalar::U64 | Scalar::I64) | Op::OptionStr(_) => 11,
+        _ => return None,
+    })
 }
 
 /// What [`Block::quick_room`] adds to the sum over all ops: writing a varint touches up to ten bytes,

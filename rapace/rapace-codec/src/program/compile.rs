@@ -101,7 +101,8 @@ impl BlockBuilder {
 
     fn finish(self) -> Block {
         Block {
-            quick_room: self.ops.iter().map(quick_room).sum::<u32>() + QUICK_SLACK,
+            quick: self.ops.iter().all(|op| quick_room(op).is_some()),
+            quick_room: self.ops.iter().filter_map(quick_room).sum::<u32>() + QUICK_SLACK,
             flat: self.ops.len() <= FLAT_LIMIT && self.ops.iter().all(Op::is_flat),
             ops: self.ops.into(),
             meta: self.meta.into(),

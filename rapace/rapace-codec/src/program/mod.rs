@@ -57,6 +57,8 @@ pub(crate) struct Block {
     /// Whether the block is nothing but numbers; such a block cannot fail halfway with anything to
     /// drop, and is bounded.
     pub(crate) flat: bool,
+    /// Whether all ops are such that encoding may run them without a look at the room.
+    pub(crate) quick: bool,
     /// The room with which encoding need not look at it for numbers, tags and lengths.
     pub(crate) quick_room: u32,
     /// The fewest bytes a value takes on the wire.
