@@ -314,13 +314,14 @@ impl RawCall {
         Poll::Pending
     }
 
-    fn refused(&mut self, error: OpenError, shared: &Shared) -> Poll<Result<(), CallError>> {
+    fn refused(&mut self, error: OpenError, shared: &Arc<Shared>) -> Poll<Result<(), CallError>> {
         let error = match error {
             OpenError::NotReady | OpenError::Draining => CallError::NotSent(NotSent::Draining),
             OpenError::Closed(reason) => {
-                let end = shared
-                    .end()
-                    .unwrap_or_else(|| SessionEnd::new(&reason, None));
+                let end = shared.end().unwrap_or_else(|| {
+                    let link_error = shared.lock().link_error.clone();
+                    SessionEnd::new(&reason, link_error.as_ref())
+                });
                 CallError::NotSent(NotSent::Ended(end))
             }
             OpenError::TooManyCalls { limit } => {
@@ -338,10 +339,23 @@ impl RawCall {
             OpenError::BadPort => CallError::Encode("a port is declared twice".into()),
         };
         if self.may_repeat(&error) {
-            self.stage = Stage::Start;
+            self.repeat_after(shared.clone());
             return Poll::Ready(Ok(()));
         }
         Poll::Ready(Err(error))
+    }
+
+    /// Goes back to the start, with the encoded arguments kept, as soon as the session that lost
+    /// the call is over: until then the caller would only find the same one again.
+    fn repeat_after(&mut self, lost: Arc<Shared>) {
+        let caller = self.caller.clone();
+        self.stage = Stage::Finding(Box::pin(async move {
+            lost.closed().await;
+            match caller.find() {
+                Found::Now(link) => Ok(link),
+                Found::Later(session) => Ok(Link::to(session.await?.shared())),
+            }
+        }));
     }
 
     /// Waits for the outcome.
@@ -380,9 +394,10 @@ impl RawCall {
                 CallError::lost(SessionEnd::new(&reason, link_error.as_ref()))
             }
         };
+        let shared = link.shared.clone();
         self.finish();
         if self.may_repeat(&error) {
-            self.stage = Stage::Start;
+            self.repeat_after(shared);
             return Poll::Ready(Ok(Answer::Repeat));
         }
         Poll::Ready(Err(error))
