@@ -22,6 +22,7 @@ pub struct PluginHost {
     pub(super) shared: Arc<Shared>,
     pub(super) wish: watch::Sender<Wish>,
     pub(super) when_down: WhenDown,
+    pub(super) repeats_max: u32,
 }
 
 impl PluginHost {
@@ -53,8 +54,9 @@ impl PluginHost {
     ///
     /// A call in flight when the plugin dies fails with
     /// [`CallError::PeerDied`](rapace_session::CallError::PeerDied), and may have run. If its
-    /// method is marked `#[rapace(idempotent)]` it is repeated with the next life instead, at most
-    /// three times. What a call does that is made while the plugin is down says [`WhenDown`].
+    /// method is marked `#[rapace(idempotent)]` it is repeated with the next life instead, as often
+    /// as [`Plugin::repeats_max`](super::Plugin::repeats_max) says. What a call does that is made
+    /// while the plugin is down says [`WhenDown`].
     pub fn client<C: Client>(&self) -> C {
         C::from_caller(self.caller())
     }
@@ -70,6 +72,7 @@ impl PluginHost {
         Caller::supervised(Arc::new(Lives {
             shared: self.shared.clone(),
             when_down,
+            repeats_max: self.repeats_max,
         }))
     }
 

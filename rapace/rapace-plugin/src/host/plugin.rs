@@ -33,6 +33,7 @@ pub struct Plugin {
     host_name: Option<String>,
     restart: Restart,
     when_down: WhenDown,
+    repeats_max: u32,
     drain_timeout: Duration,
     exit_timeout: Duration,
 }
@@ -61,6 +62,7 @@ impl Plugin {
             host_name: None,
             restart: Restart::default(),
             when_down: WhenDown::default(),
+            repeats_max: 3,
             drain_timeout: Duration::from_secs(5),
             exit_timeout: Duration::from_secs(2),
         }
@@ -171,6 +173,14 @@ impl Plugin {
         self
     }
 
+    /// How often a call is repeated that a death interrupted, if its method is idempotent or the
+    /// request certainly was not processed. Default: 3. Raising it makes a request that crashes the
+    /// plugin crash it more often.
+    pub fn repeats_max(mut self, repeats: u32) -> Self {
+        self.repeats_max = repeats;
+        self
+    }
+
     /// At which levels the lines that the plugin writes to its standard output and standard error
     /// are forwarded to tracing (target `rapace::plugin`); `None` drops them. Default: `INFO` and
     /// `WARN`.
@@ -260,6 +270,7 @@ impl Plugin {
             shared,
             wish,
             when_down: self.when_down,
+            repeats_max: self.repeats_max,
         })
     }
 }

@@ -24,6 +24,7 @@ pub enum WhenDown {
 pub(super) struct Lives {
     pub(super) shared: Arc<Shared>,
     pub(super) when_down: WhenDown,
+    pub(super) repeats_max: u32,
 }
 
 impl Reconnect for Lives {
@@ -62,5 +63,9 @@ impl Reconnect for Lives {
 
     fn runtime(&self) -> Arc<dyn Runtime> {
         self.shared.runtime.clone()
+    }
+
+    fn retries_max(&self) -> u32 {
+        self.repeats_max
     }
 }

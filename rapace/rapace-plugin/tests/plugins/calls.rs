@@ -189,3 +189,48 @@ async fn a_handed_over_link_that_is_inherited_is_replaced() {
     let (_plugin, client) = ready(lab().env("RAPACE_PLUGIN", "stream:3:1")).await;
     soon(client.pid()).await.expect("an answer");
 }
+
+#[tokio::test]
+async fn the_link_can_be_taken_once_and_by_the_plugin_alone() {
+    let (_plugin, client) = ready(lab()).await;
+    let again = soon(client.run_again()).await.expect("an answer");
+    assert_eq!(
+        again,
+        "this process serves its host already; `run` can be called once"
+    );
+    // It inherits the variable, but not the socket.
+    let child = soon(client.run_in_child()).await.expect("an answer");
+    assert!(child.contains("this program is a rapace plugin"), "{child}");
+    soon(client.pid())
+        .await
+        .expect("the plugin itself is as well as before");
+}
+
+/// The service as a host knows it that was built from newer sources than the plugin.
+mod newer {
+    #[rapace_macros::service(crate = "rapace_session")]
+    pub(super) trait Lab {
+        async fn pid(&self) -> u32;
+        async fn nap(&self, millis: u64) -> u32;
+    }
+}
+
+#[tokio::test]
+async fn row_23_a_stale_plugin_is_told_apart_by_its_schema() {
+    let (plugin, _) = ready(lab()).await;
+    let client: newer::LabClient = plugin.client();
+    let error = soon(client.nap(1)).await.expect_err("other types");
+    let CallError::SchemaMismatch { method, difference } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(method, "Lab.nap");
+    assert!(
+        difference.contains("u64") && difference.contains("u32"),
+        "{difference}"
+    );
+    // Methods that are the same still work.
+    assert_eq!(
+        soon(client.pid()).await.expect("an answer"),
+        plugin.pid().expect("a process")
+    );
+}

@@ -31,6 +31,10 @@ pub(crate) trait Lab {
     async fn block(&self);
     /// What the host's desk says.
     async fn ask_host(&self, question: String) -> String;
+    /// What `run` says when it is called once more.
+    async fn run_again(&self) -> String;
+    /// What a child of the plugin prints that takes itself for a plugin.
+    async fn run_in_child(&self) -> String;
     /// How much processor time the process has used, in microseconds.
     async fn cpu_micros(&self) -> u64;
     /// What it was started with: `NAME=value` of `LAB_…` variables, and the directory.
@@ -106,6 +110,21 @@ impl Lab for InPlugin {
             Ok(answer) => answer,
             Err(error) => error.to_string(),
         }
+    }
+
+    async fn run_again(&self) -> String {
+        match rapace_plugin::run(DeskServer::new(Answers)).await {
+            Ok(()) => "it ran".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    async fn run_in_child(&self) -> String {
+        let exe = std::env::current_exe().expect("a path");
+        let child = tokio::process::Command::new(exe)
+            .args(role("lab::plugin_process"))
+            .output();
+        String::from_utf8_lossy(&child.await.expect("a child").stderr).into_owned()
     }
 
     async fn cpu_micros(&self) -> u64 {
