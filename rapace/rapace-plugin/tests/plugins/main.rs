@@ -5,9 +5,9 @@
 //! build.
 
 mod calls;
+mod chaos;
 mod death;
 mod host_death;
 mod lab;
 mod lifecycle;
 mod output;
-mod quiet;

@@ -1,12 +1,23 @@
 //! What many restarts and long silences cost.
+//!
+//! Apart from the other tests, which run in the same process under `cargo test`: this looks at
+//! what the whole process holds and uses.
+
+#[path = "plugins/lab.rs"]
+#[expect(dead_code, reason = "the other tests use the rest of it")]
+mod lab;
 
 use std::time::{Duration, Instant};
 
 use rapace_plugin::{Backoff, PluginHost, Restart};
+use tokio::sync::Mutex;
 
 use crate::lab::{LabClient, cpu_micros, lab, ready, soon};
 
-/// Enough to see growth; the example `restart_storm` does a thousand and more.
+/// One test at a time.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+/// The example `restart_storm` does any number.
 const RESTARTS: u64 = 1000;
 
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +64,7 @@ async fn restart(plugin: &PluginHost, client: &LabClient) {
 
 #[tokio::test]
 async fn row_13_a_thousand_restarts_leave_nothing_behind() {
+    let _alone = ALONE.lock().await;
     let at_once = Backoff {
         initial: Duration::ZERO,
         limit: None,
@@ -81,54 +93,9 @@ async fn row_13_a_thousand_restarts_leave_nothing_behind() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn under_random_kills_every_call_ends_once_and_idempotent_ones_succeed() {
-    let at_once = Backoff {
-        initial: Duration::ZERO,
-        limit: None,
-        ..Backoff::default()
-    };
-    let mut plugins = Vec::new();
-    let mut workers = Vec::new();
-    for _ in 0..3 {
-        let plugin = lab().restart(Restart::Always(at_once)).repeats_max(100);
-        let (plugin, client) = ready(plugin).await;
-        plugins.push(plugin);
-        for worker in 0..4 {
-            let client = client.clone();
-            workers.push(tokio::spawn(async move {
-                let mut lost = 0;
-                for call in 0..100 {
-                    if worker % 2 == 0 {
-                        soon(client.pid_after(call % 3))
-                            .await
-                            .expect("repeated until it succeeds");
-                    } else if let Err(error) = soon(client.nap(call % 3)).await {
-                        assert!(error.is_lost(), "{error}");
-                        lost += 1;
-                    }
-                }
-                lost
-            }));
-        }
-    }
-    let chaos = tokio::spawn(async move {
-        // A kill about every 20 calls of a plugin, in no order that matters.
-        for turn in 0.. {
-            tokio::time::sleep(Duration::from_millis(7)).await;
-            plugins[turn % plugins.len()].kill();
-        }
-    });
-    let mut lost = 0;
-    for worker in workers {
-        lost += worker.await.expect("no panic");
-    }
-    chaos.abort();
-    assert!(lost > 0, "the kills met no call");
-}
-
 #[tokio::test]
 async fn row_19_an_idle_link_uses_no_cpu() {
+    let _alone = ALONE.lock().await;
     let (_plugin, client) = ready(lab()).await;
     let plugin_before = soon(client.cpu_micros()).await.expect("an answer");
     tokio::time::sleep(Duration::from_millis(100)).await;
