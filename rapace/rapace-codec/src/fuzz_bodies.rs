@@ -8,7 +8,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -67,32 +67,45 @@ struct Node {
     named: BTreeMap<u8, Node>,
 }
 
+/// Runs `$body` on the codec of the type chosen by `$choice`; each codec is compiled once.
+macro_rules! with_codec {
+    ($choice:expr, $body:expr, $($index:literal => $ty:ty,)*) => {
+        match $choice {
+            $($index => {
+                static CODEC: OnceLock<Codec<$ty>> = OnceLock::new();
+                let codec = CODEC.get_or_init(|| Codec::new().expect("the type has an encoding"));
+                $body(codec)
+            })*
+            _ => return,
+        }
+    };
+}
+
 /// Bytes as a value of each of a set of types, chosen by the first byte.
 pub fn decode(data: &[u8]) {
     let Some((choice, rest)) = data.split_first() else {
         return;
     };
-    match choice % 14 {
-        0 => decode_as::<Shape>(rest),
-        1 => decode_as::<Leaves>(rest),
-        2 => decode_as::<Collections>(rest),
-        3 => decode_as::<Node>(rest),
-        4 => decode_as::<Arc<[u64]>>(rest),
-        5 => decode_as::<Vec<()>>(rest),
-        6 => decode_as::<Vec<u32>>(rest),
-        7 => decode_as::<Vec<Vec<Vec<u64>>>>(rest),
-        8 => decode_as::<(i32, i32)>(rest),
-        9 => decode_as::<Schema>(rest),
-        10 => decode_as::<HashMap<(), ()>>(rest),
-        11 => decode_as::<Vec<Shape>>(rest),
-        12 => decode_as::<Option<Result<Arc<Shape>, Box<Leaves>>>>(rest),
-        _ => decode_as::<Vec<bool>>(rest),
-    }
+    with_codec!(choice % 14, |codec| decode_with(codec, rest),
+        0 => Shape,
+        1 => Leaves,
+        2 => Collections,
+        3 => Node,
+        4 => Arc<[u64]>,
+        5 => Vec<()>,
+        6 => Vec<u32>,
+        7 => Vec<Vec<Vec<u64>>>,
+        8 => (i32, i32),
+        9 => Schema,
+        10 => HashMap<(), ()>,
+        11 => Vec<Shape>,
+        12 => Option<Result<Arc<Shape>, Box<Leaves>>>,
+        13 => Vec<bool>,
+    );
 }
 
 /// What decodes encodes again, and to bytes that mean the same; size and gather form agree.
-fn decode_as<T: FacetTrait<'static>>(data: &[u8]) {
-    let codec = Codec::<T>::new().expect("the type has an encoding");
+fn decode_with<T: FacetTrait<'static>>(codec: &Codec<T>, data: &[u8]) {
     let frame = Bytes::copy_from_slice(data);
     let shared = codec.decode(&frame, &mut ());
     let copied = codec.decode_slice(data, &mut ());
@@ -155,14 +168,19 @@ pub fn json(data: &[u8]) {
     let Some((choice, rest)) = data.split_first() else {
         return;
     };
-    let schema = match choice % 5 {
-        0 => Codec::<Shape>::new().map(|codec| codec.schema()),
-        1 => Codec::<Leaves>::new().map(|codec| codec.schema()),
-        2 => Codec::<Collections>::new().map(|codec| codec.schema()),
-        3 => Codec::<Node>::new().map(|codec| codec.schema()),
-        _ => Codec::<Vec<()>>::new().map(|codec| codec.schema()),
-    };
-    transcode(&schema.expect("the type has an encoding"), rest);
+    static SCHEMAS: OnceLock<Vec<Schema>> = OnceLock::new();
+    let schemas = SCHEMAS.get_or_init(|| {
+        let shapes = [
+            Shape::SHAPE,
+            Leaves::SHAPE,
+            Collections::SHAPE,
+            Node::SHAPE,
+            <Vec<()>>::SHAPE,
+        ];
+        let schema = |shape| Schema::of(shape).expect("the type has an encoding");
+        shapes.map(schema).into()
+    });
+    transcode(&schemas[usize::from(*choice) % schemas.len()], rest);
 }
 
 /// What can be shown as JSON can be read back, and shows the same again.
