@@ -1,5 +1,6 @@
 //! What a handler can know of the call it serves.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ struct Inner {
     metadata: Metadata,
     deadline: Option<Time>,
     trailers: Mutex<Metadata>,
+    /// The handler has returned.
+    answered: AtomicBool,
 }
 
 impl Context {
@@ -35,6 +38,7 @@ impl Context {
                 metadata,
                 deadline,
                 trailers,
+                answered: AtomicBool::new(false),
             }),
         }
     }
@@ -67,7 +71,20 @@ impl Context {
     pub fn cancellation(&self) -> Cancellation {
         let responder = &self.inner.responder;
         let mut state = responder.shared.lock();
-        let control = state.handlers.entry(responder.call).or_default().clone();
+        if let Some(control) = state.handlers.get(&responder.call) {
+            let control = control.clone();
+            return Cancellation { control };
+        }
+        if state.core.is_call_live(responder.call) {
+            let control = state.handlers.entry(responder.call).or_default().clone();
+            return Cancellation { control };
+        }
+        drop(state);
+        // The call is over, and its entry in the table with it.
+        let control = Arc::new(HandlerControl::default());
+        if !self.inner.answered.load(Ordering::Acquire) {
+            control.abort();
+        }
         Cancellation { control }
     }
 
@@ -94,7 +111,9 @@ impl Context {
         trailers.insert(key.into(), value.into())
     }
 
+    /// What to send along with the response, which is about to be sent.
     pub(crate) fn take_trailers(&self) -> Metadata {
+        self.inner.answered.store(true, Ordering::Release);
         std::mem::take(
             &mut self
                 .inner

@@ -217,12 +217,11 @@ impl Driver {
         let state = &mut *guard;
         state.in_turn = false;
         state.driver = None;
-        let ports: Vec<Arc<PortLink>> = state
-            .ports
-            .drain()
-            .map(|(_, port)| port)
-            .chain(state.arrivals.drain().map(|(_, port)| port))
-            .collect();
+        // An answer that has arrived may still be decoded, and name streams that have arrived too:
+        // those that nobody has accepted yet stay in the table.
+        let opened = state.ports.drain().map(|(_, port)| port);
+        let ports: Vec<Arc<PortLink>> = opened.chain(state.arrivals.values().cloned()).collect();
+        state.arrivals.retain(|_, port| !port.is_accepted());
         let handlers: Vec<Arc<HandlerControl>> =
             state.handlers.drain().map(|(_, control)| control).collect();
         let congested = std::mem::take(&mut state.congested);

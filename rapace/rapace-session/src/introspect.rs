@@ -60,6 +60,11 @@ pub(crate) fn ask(caller: &Caller, method_id: u32) -> Call<(u32,), Option<Bytes>
     caller.call(&SCHEMA, (method_id,))
 }
 
+/// Whether it is the question itself whose types differ: then nothing can be asked.
+pub(crate) fn is_question(spec: &MethodSpec) -> bool {
+    std::ptr::eq(spec, SCHEMA.spec())
+}
+
 /// The first difference between our view of a method and the encoded view of the peer.
 pub(crate) fn difference(ours: &MethodSchema, theirs: &[u8]) -> Option<String> {
     let theirs = MethodSchema::from_bytes(theirs).ok()?;

@@ -48,6 +48,7 @@ pub use runtime::TokioRuntime;
 pub use runtime::{Runtime, Timer};
 pub use service::Service;
 pub use session::{Session, SessionBuilder};
+pub use shared::TableSizes;
 
 /// What generated code uses. Not for people.
 #[doc(hidden)]

@@ -13,7 +13,7 @@ use crate::introspect::Introspect;
 use crate::router::Router;
 use crate::runtime::Runtime;
 use crate::service::Service;
-use crate::shared::{Lifecycle, Shared};
+use crate::shared::{Lifecycle, Shared, TableSizes};
 
 /// The handshake timeout may not be longer ([hello.fail]).
 const HANDSHAKE_TIMEOUT_MAX: Duration = Duration::from_secs(30);
@@ -110,8 +110,8 @@ impl Session {
     }
 
     /// How many entries the session's tables hold: for tests that look for leaks.
-    pub fn table_sizes(&self) -> rapace_core::session::TableSizes {
-        self.handle.shared.lock().core.table_sizes()
+    pub fn table_sizes(&self) -> TableSizes {
+        self.handle.shared.lock().table_sizes()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -10,9 +10,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
+use rapace_core::envelope::{self, Code, Status};
 pub(crate) use rapace_core::hash::IdMap;
 use rapace_core::session::{CallOutcome, CancelReason, GoAwayReason, Response, Session as Core};
-use rapace_core::{ChannelId, Time};
+use rapace_core::{ChannelId, Metadata, Time};
 use rapace_transport::{FrameSink, LinkError, LinkInfo};
 use tokio::sync::watch;
 
@@ -141,6 +143,12 @@ impl Shared {
         let mut state = self.lock();
         state.handlers.remove(&call);
         let ports = ports.filter(|ports| !ports.is_empty());
+        let left = state.core.channels_left();
+        // A value that names a stream which cannot be opened would have the caller wait for it.
+        let (ports, response) = match ports {
+            Some(ports) if ports.len() > left => (None, no_channels(ports.len(), left)),
+            ports => (ports, response),
+        };
         let opened = ports.map(|ports| ports.open(&mut state, now, call));
         state.core.respond(now, call, response);
         state.forget_arrivals(now, call);
@@ -178,7 +186,54 @@ impl Shared {
     }
 }
 
+/// The answer of a method whose streams are more than the caller's side allows to open.
+fn no_channels(needed: u32, left: u32) -> Response {
+    let status = Status {
+        code: Code::RESOURCE_EXHAUSTED,
+        message: format!(
+            "the return value needs {needed} channels, and {left} are left of `max_channels`"
+        ),
+        details: Bytes::new(),
+    };
+    Response {
+        payload: envelope::encode_error(&status, &Metadata::default()),
+        error: true,
+    }
+}
+
+/// How many entries the tables of a session hold: all zero after quiet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct TableSizes {
+    /// The protocol's own tables.
+    pub core: rapace_core::session::TableSizes,
+    /// Calls of this side that wait for their outcome.
+    pub calls: usize,
+    /// Handlers that can be cancelled.
+    pub handlers: usize,
+    /// Open streams and tunnels.
+    pub ports: usize,
+    /// Streams and tunnels that were opened and not yet taken, or the other way round.
+    pub arrivals: usize,
+}
+
 impl State {
+    pub(crate) fn table_sizes(&self) -> TableSizes {
+        TableSizes {
+            core: self.core.table_sizes(),
+            calls: self.calls.len(),
+            handlers: self.handlers.len(),
+            ports: self.ports.len(),
+            arrivals: self.arrivals.len(),
+        }
+    }
+
+    /// Why the session has ended, if it has: known here before everybody was told.
+    pub(crate) fn end(&self) -> Option<SessionEnd> {
+        let reason = self.core.close_reason()?;
+        Some(SessionEnd::new(reason, self.link_error.as_ref()))
+    }
+
     /// See [`Shared::settle`]; gives the driver's waker back if it has work to do.
     #[must_use]
     pub(crate) fn settle(&mut self, now: Time) -> Option<Waker> {

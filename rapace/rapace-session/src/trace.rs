@@ -31,10 +31,14 @@ pub(crate) fn call_span(spec: &MethodSpec, runtime: &dyn Runtime, metadata: &mut
     if !enabled() {
         return Span::none();
     }
-    let trace = CURRENT
-        .get()
-        .unwrap_or_else(|| u128::from(runtime.random()) << 64 | u128::from(runtime.random()));
-    let parent = runtime.random();
+    // Set by the user, or by the first attempt of a call that is repeated.
+    let given = metadata.get(KEY).and_then(|value| parse(value));
+    let (trace, parent) = given.unwrap_or_else(|| {
+        let trace = CURRENT
+            .get()
+            .unwrap_or_else(|| u128::from(runtime.random()) << 64 | u128::from(runtime.random()));
+        (trace, runtime.random())
+    });
     if metadata.get(KEY).is_none() {
         let value = format!("00-{trace:032x}-{parent:016x}-01");
         // A full table of the user's own metadata leaves no room; the call matters more.

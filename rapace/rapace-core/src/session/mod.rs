@@ -255,6 +255,19 @@ impl Session {
     }
 
     /// Takes the next channel id of this side, within the limits.
+    /// Channels that this side may open beside those it has open ([hello.limits]).
+    pub fn channels_left(&self) -> u32 {
+        if self.next_channel == 0 {
+            return 0;
+        }
+        self.effective.channels_max.saturating_sub(self.opened_here)
+    }
+
+    /// Channels that this side may have open at once ([hello.limits]).
+    pub fn channels_max(&self) -> u32 {
+        self.effective.channels_max
+    }
+
     fn take_channel(&mut self) -> Option<ChannelId> {
         if self.next_channel == 0 || self.opened_here >= self.effective.channels_max {
             return None;

@@ -181,6 +181,9 @@ impl<A: Facet<'static>, R: Facet<'static>> Future for CallWithMetadata<A, R> {
     type Output = Result<(R, Metadata), CallError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.get_mut().0.poll_call(cx)
+        let call = &mut self.get_mut().0;
+        let span = call.raw.span.clone();
+        let _entered = span.enter();
+        call.poll_call(cx)
     }
 }

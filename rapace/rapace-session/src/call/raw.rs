@@ -22,6 +22,9 @@ use crate::session::Session;
 use crate::shared::{CallSlot, Shared};
 use crate::trace;
 
+/// How long a peer may take to say how it sees a method whose types differ.
+const COMPARE_TIME_MAX: Duration = Duration::from_secs(10);
+
 pub(super) struct RawCall {
     caller: Caller,
     spec: &'static MethodSpec,
@@ -237,8 +240,17 @@ impl RawCall {
                 .is_some_and(|method| method.sig_hash != info.sig_hash)
         {
             drop(state);
-            self.stage = Stage::Comparing(compare(link, self.spec, info));
+            let left = self.deadline.map(|deadline| deadline.since(now));
+            self.stage = Stage::Comparing(compare(link, self.spec, info, left));
             return Poll::Ready(Ok(()));
+        }
+        // All or nothing: a request whose streams cannot be opened would have its handler wait.
+        if !ports.is_empty() && state.core.is_ready() {
+            let limit = state.core.channels_max();
+            if ports.len() >= state.core.channels_left() {
+                drop(state);
+                return self.refused(OpenError::TooManyChannels { limit }, &shared);
+            }
         }
         let call = OpenCall {
             method_id: info.id,
@@ -454,17 +466,21 @@ fn compare(
     link: Link,
     spec: &'static MethodSpec,
     info: &'static MethodInfo,
+    time_left: Option<Duration>,
 ) -> Pin<Box<dyn Future<Output = CallError> + Send>> {
     Box::pin(async move {
         let caller = Caller::to_shared(&link.shared);
-        let asks = link
-            .shared
-            .lock()
-            .core
-            .peer()
-            .is_some_and(|peer| peer.has_schema_text());
+        let asks = !introspect::is_question(spec)
+            && link
+                .shared
+                .lock()
+                .core
+                .peer()
+                .is_some_and(|peer| peer.has_schema_text());
         let theirs = if asks {
-            introspect::ask(&caller, info.id.0).await.ok().flatten()
+            let question = introspect::ask(&caller, info.id.0);
+            let question = question.deadline(time_left.unwrap_or(COMPARE_TIME_MAX));
+            question.await.ok().flatten()
         } else {
             None
         };

@@ -50,12 +50,17 @@ impl PortAttach {
         Ok(declared.port)
     }
 
-    /// Opens the ports of `call`, in the same breath as the call itself.
+    /// How many channels the ports need.
+    pub(crate) fn len(&self) -> u32 {
+        self.taken.len() as u32
+    }
+
+    /// Opens the ports of `call`, in the same breath as the call itself. The caller has made sure
+    /// that the peer allows as many channels.
     pub(crate) fn open(self, state: &mut State, now: Time, call: ChannelId) -> PortsOpened {
         let mut opened = PortsOpened { ports: Vec::new() };
         for (port, outgoing) in self.taken {
-            // An error says that the call has ended meanwhile, or that the peer allows no more
-            // channels.
+            // An error says that the call has ended meanwhile.
             let link = state.core.open_port(now, call, port).ok().map(|channel| {
                 let link = PortLink::sending(call, port, channel);
                 state.ports.insert(channel, link.clone());
@@ -79,7 +84,7 @@ impl PortsOpened {
         for (link, outgoing) in self.ports {
             match (link, outgoing) {
                 (Some((channel, link)), Outgoing::Stream(source)) => {
-                    link.one_way(false);
+                    link.send_only();
                     let pump = Pump::new(shared.clone(), link, channel, source);
                     shared.runtime.spawn(Box::pin(pump));
                 }
@@ -129,8 +134,10 @@ impl PortAccept {
             }
             None => return Err(PortError::new(format!("port {port} is not declared"))),
         }
+        let receives_only = kind == PortKind::Stream;
         let mut state = self.shared.lock();
-        let link = PortLink::accept(&mut state, self.call, port);
+        let ended = state.end();
+        let link = PortLink::accept(&mut state, self.call, port, receives_only, ended);
         drop(state);
         Ok((Link::to(&self.shared), link))
     }

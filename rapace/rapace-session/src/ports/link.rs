@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use rapace_core::session::CancelReason;
 use rapace_core::{ChannelId, Payload, Time};
 
-use crate::error::StreamError;
+use crate::error::{SessionEnd, StreamError};
 use crate::shared::State;
 
 /// One port of this side: a stream it receives, a stream it sends, or a tunnel.
@@ -56,13 +56,32 @@ impl PortLink {
 
     /// The receiving half of a port that a decoded value names. Its channel is open already, or
     /// will be ([stream.order]).
-    pub(crate) fn accept(state: &mut State, call: ChannelId, port: u32) -> Arc<Self> {
+    ///
+    /// `receives_only` says that this side has nothing to send on it. When the session `ended`
+    /// meanwhile, nobody else would ever tell a port that is not open yet.
+    pub(crate) fn accept(
+        state: &mut State,
+        call: ChannelId,
+        port: u32,
+        receives_only: bool,
+        ended: Option<SessionEnd>,
+    ) -> Arc<Self> {
         if let Some(link) = state.arrivals.remove(&(call, port)) {
-            link.lock().accepted = true;
+            let mut inner = link.lock();
+            inner.accepted = true;
+            inner.finished |= receives_only;
+            // All of it may have arrived before anybody could accept it.
+            if let (true, true, Some(channel)) = (inner.ended, inner.finished, inner.channel) {
+                state.ports.remove(&channel);
+            }
+            drop(inner);
             return link;
         }
+        let is_lost = ended.is_some();
         let inner = Inner {
             accepted: true,
+            finished: receives_only,
+            failed: ended.map(StreamError::Lost),
             ..Inner::default()
         };
         let link = Arc::new(PortLink {
@@ -70,7 +89,9 @@ impl PortLink {
             port,
             inner: Mutex::new(inner),
         });
-        state.arrivals.insert((call, port), link.clone());
+        if !is_lost {
+            state.arrivals.insert((call, port), link.clone());
+        }
         link
     }
 
@@ -203,14 +224,14 @@ impl PortLink {
         inner.ended
     }
 
-    /// Marks a port that only receives, or only sends.
-    pub(crate) fn one_way(&self, receiving: bool) {
-        let mut inner = self.lock();
-        if receiving {
-            inner.finished = true;
-        } else {
-            inner.ended = true;
-        }
+    /// Marks a port that only sends.
+    pub(crate) fn send_only(&self) {
+        self.lock().ended = true;
+    }
+
+    /// Whether somebody has the user's half, or had it.
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.lock().accepted
     }
 
     pub(crate) fn is_sending_finished(&self) -> bool {

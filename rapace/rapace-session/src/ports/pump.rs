@@ -113,6 +113,8 @@ pub(super) struct Pump {
     source: Box<dyn ItemSource>,
     queue: VecDeque<Payload>,
     ended: bool,
+    /// The peer knows how the stream ended, or there is nobody to tell.
+    over: bool,
 }
 
 /// How far one attempt to send came.
@@ -136,6 +138,7 @@ impl Pump {
             source,
             queue: VecDeque::new(),
             ended: false,
+            over: false,
         }
     }
 
@@ -193,18 +196,37 @@ impl Pump {
     }
 }
 
+impl Drop for Pump {
+    /// The user's stream panicked, or the runtime dropped the task.
+    fn drop(&mut self) {
+        if !self.over {
+            self.break_off("its task was dropped");
+        }
+    }
+}
+
 impl Future for Pump {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let pump = self.get_mut();
+        let poll = pump.advance(cx);
+        pump.over = poll.is_ready();
+        poll
+    }
+}
+
+impl Pump {
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let pump = self;
         for _ in 0..BATCHES_PER_POLL {
-            // Also notices that the peer has given the stream up while the source is silent.
+            // Also notices that the peer has given the stream up while the source is silent; watches
+            // before it looks, so that a failure in between is not missed.
+            pump.link.watch_writable(cx);
             if let Poll::Ready(Err(_)) = pump.link.poll_channel(cx) {
                 return Poll::Ready(());
             }
             if pump.queue.is_empty() && !pump.ended {
-                pump.link.watch_writable(cx);
                 let gather = pump.shared.gather_bytes_min();
                 match pump.source.poll_fill(cx, &mut pump.queue, gather) {
                     Poll::Ready(Fill::More) => {}

@@ -206,7 +206,6 @@ impl<T: Facet<'static> + Send> Port for Streaming<T> {
         };
         let codec = Codec::<T>::new().map_err(|problem| PortError::new(problem.to_string()))?;
         let (session, link) = accept.accept(ordinal, port, WireKind::Stream)?;
-        link.one_way(true);
         let receiver = Receiver::new(session, link);
         Ok(Streaming {
             inner: Mutex::new(Inner::Remote(Box::new(Remote { receiver, codec }))),
