@@ -28,17 +28,20 @@ enum Target {
 /// A session and, unless it is ending already, the right to keep it open.
 #[derive(Clone)]
 pub(crate) struct Link {
-    pub(crate) shared: Arc<Shared>,
-    _handle: Option<Arc<Handle>>,
+    handle: Arc<Handle>,
 }
 
 impl Link {
     pub(crate) fn to(shared: &Arc<Shared>) -> Self {
         let handle = shared.handle.get().and_then(std::sync::Weak::upgrade);
         Link {
-            shared: shared.clone(),
-            _handle: handle,
+            handle: handle.unwrap_or_else(|| Arc::new(Handle::detached(shared.clone()))),
         }
+    }
+
+    #[inline]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        self.handle.shared()
     }
 }
 
@@ -104,7 +107,7 @@ impl Caller {
 
     pub(crate) fn runtime(&self) -> Arc<dyn Runtime> {
         match &self.target {
-            Target::Session(link) => link.shared.runtime.clone(),
+            Target::Session(link) => link.shared().runtime.clone(),
             Target::Supervised(peer) => peer.runtime(),
         }
     }
@@ -121,7 +124,7 @@ impl Caller {
 impl std::fmt::Debug for Caller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.target {
-            Target::Session(link) => write!(f, "Caller({})", link.shared.info.kind),
+            Target::Session(link) => write!(f, "Caller({})", link.shared().info.kind),
             Target::Supervised(_) => f.write_str("Caller(supervised)"),
         }
     }

@@ -36,6 +36,8 @@ pub(crate) struct Driver {
     link_error: Option<LinkError>,
     /// When to give up flushing the last frames.
     close_by: Option<Time>,
+    /// The peer has not said Hello.
+    handshaking: bool,
     finished: bool,
 }
 
@@ -69,16 +71,17 @@ impl Driver {
             turn: Turn::default(),
             link_error: None,
             close_by: None,
+            handshaking: true,
             finished: false,
         }
     }
 
     /// Takes frames from the link until it has none or the batch is full. Says whether the link
     /// is exhausted, so that it will wake the driver.
-    fn receive(&mut self, cx: &mut Context<'_>, handshaking: bool) -> bool {
+    fn receive(&mut self, cx: &mut Context<'_>) -> bool {
         let mut bytes = 0;
         // What follows the Hello may be longer than what was allowed before it.
-        let frames_max = if handshaking { 1 } else { BATCH_FRAMES };
+        let frames_max = if self.handshaking { 1 } else { BATCH_FRAMES };
         while self.frames.len() < frames_max && bytes < BATCH_BYTES && self.link_error.is_none() {
             match self.source.poll_recv(cx) {
                 Poll::Ready(Ok(frame)) => {
@@ -93,7 +96,9 @@ impl Driver {
     }
 
     /// Lets the core decide about the received frames and the time.
-    fn decide(&mut self, cx: &Context<'_>, exhausted: bool) {
+    ///
+    /// Returns the time, which serves for the whole turn: reading the clock is dear.
+    fn decide(&mut self, cx: &Context<'_>, exhausted: bool) -> Time {
         let now = self.shared.runtime.now();
         let mut guard = self.shared.lock();
         let state = &mut *guard;
@@ -121,13 +126,16 @@ impl Driver {
             }
         }
         self.turn.absorb(state, now, self.link_error.as_ref());
+        now
     }
 
-    /// What the decisions ask for, outside of the lock: the user's code runs here.
-    fn act(&mut self, cx: &mut Context<'_>) {
+    /// What the decisions ask for, outside of the lock: the user's code runs here. Returns the time
+    /// afterwards.
+    fn act(&mut self, cx: &mut Context<'_>, now: Time) -> Time {
         if std::mem::take(&mut self.turn.ready) {
             let limit = self.shared.lock().core.payload_limit();
             self.source.raise_payload_limit(limit);
+            self.handshaking = false;
             self.shared.lifecycle.send_replace(Lifecycle::Ready);
         }
         for waker in self.turn.wakers.drain(..) {
@@ -136,10 +144,7 @@ impl Driver {
         for control in self.turn.aborts.drain(..) {
             control.abort();
         }
-        if self.turn.requests.is_empty() {
-            return;
-        }
-        let mut clock = self.shared.runtime.now();
+        let mut clock = now;
         for arrived in self.turn.requests.drain(..) {
             let Arrived {
                 call,
@@ -160,11 +165,11 @@ impl Driver {
             };
             clock = handlers::start(&self.shared, method, request, cx, clock);
         }
+        clock
     }
 
     /// Sends what the turn produced, sets the timer, and says whether there is more to decide.
-    fn conclude(&mut self) -> bool {
-        let now = self.shared.runtime.now();
+    fn conclude(&mut self, now: Time) -> bool {
         let mut guard = self.shared.lock();
         let state = &mut *guard;
         state.transmit(now);
@@ -248,11 +253,10 @@ impl Future for Driver {
             return driver.close(cx, end);
         }
         for _ in 0..BATCHES_PER_POLL {
-            let handshaking = matches!(*driver.shared.lifecycle.borrow(), Lifecycle::Connecting);
-            let exhausted = driver.receive(cx, handshaking);
-            driver.decide(cx, exhausted);
-            driver.act(cx);
-            let more = driver.conclude();
+            let exhausted = driver.receive(cx);
+            let now = driver.decide(cx, exhausted);
+            let now = driver.act(cx, now);
+            let more = driver.conclude(now);
             if let Some(end) = driver.turn.end.take() {
                 return driver.close(cx, end);
             }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use rapace_core::envelope::Code;
-use rapace_core::{MethodId, Time};
+use rapace_core::{ChannelId, MethodId, Time};
 use tokio::sync::Notify;
 
 use crate::router::Route;
@@ -74,7 +74,7 @@ impl HandlerControl {
     }
 }
 
-/// Starts the handler of one request; returns the time after its first poll.
+/// Starts the handler of one request; returns the time afterwards, as far as it is known.
 pub(crate) fn start(
     shared: &Arc<Shared>,
     method: MethodId,
@@ -82,41 +82,50 @@ pub(crate) fn start(
     cx: &mut Context<'_>,
     started: Time,
 ) -> Time {
-    let responder = request.responder.clone();
     let Some(route) = shared.router.route(method) else {
         // The core answers methods that are not in its table.
-        responder.fail(Code::UNIMPLEMENTED, "no such method");
+        request
+            .responder
+            .fail(Code::UNIMPLEMENTED, "no such method");
         return started;
     };
-    let span = trace::serve_span(route, &request.metadata);
-    let inline = route.pace().mean_ns() <= INLINE_NS_MAX;
+    let call = request.responder.call;
     let mut running = Running {
+        span: trace::serve_span(route, &request.metadata),
         work: Work::Unstarted(request),
-        route: route.clone(),
-        responder,
-        span,
+        call,
     };
-    if inline {
-        let done = running.poll(cx).is_ready();
-        let now = shared.runtime.now();
-        route.pace().record(now.since(started).as_nanos() as u64);
-        if done {
-            return now;
-        }
-        spawn(shared, running);
-        return now;
+    let pace = route.pace();
+    if pace.mean_ns() > INLINE_NS_MAX {
+        spawn(shared, route, running);
+        return started;
     }
-    spawn(shared, running);
-    started
+    let measured = pace.is_due();
+    let from = if measured {
+        shared.runtime.now()
+    } else {
+        started
+    };
+    let done = running.poll(cx, shared, route).is_ready();
+    let mut now = from;
+    if measured {
+        now = shared.runtime.now();
+        pace.record(now.since(from).as_nanos() as u64);
+    }
+    if !done {
+        spawn(shared, route, running);
+    }
+    now
 }
 
-fn spawn(shared: &Arc<Shared>, running: Running) {
+fn spawn(shared: &Arc<Shared>, route: &Route, running: Running) {
     let control = {
         let mut state = shared.lock();
-        let call = running.responder.call;
-        state.handlers.entry(call).or_default().clone()
+        state.handlers.entry(running.call).or_default().clone()
     };
     shared.runtime.spawn(Box::pin(HandlerTask {
+        shared: shared.clone(),
+        route: route.clone(),
         running: Some(running),
         control,
     }));
@@ -124,6 +133,8 @@ fn spawn(shared: &Arc<Shared>, running: Running) {
 
 /// A handler in a task of its own.
 struct HandlerTask {
+    shared: Arc<Shared>,
+    route: Route,
     running: Option<Running>,
     control: Arc<HandlerControl>,
 }
@@ -141,20 +152,17 @@ impl Future for HandlerTask {
         let Some(running) = &mut task.running else {
             return Poll::Ready(());
         };
-        let shared = &running.responder.shared;
+        let (shared, route) = (&task.shared, &task.route);
         let poll = match &running.work {
             // A method that was slow is measured here too, so that it can come back inline.
             Work::Unstarted(_) => {
-                let runtime = shared.runtime.clone();
-                let started = runtime.now();
-                let route = running.route.clone();
-                let poll = running.poll(cx);
-                route
-                    .pace()
-                    .record(runtime.now().since(started).as_nanos() as u64);
+                let started = shared.runtime.now();
+                let poll = running.poll(cx, shared, route);
+                let took = shared.runtime.now().since(started);
+                route.pace().record(took.as_nanos() as u64);
                 poll
             }
-            Work::Started(_) => running.poll(cx),
+            Work::Started(_) => running.poll(cx, shared, route),
         };
         if poll.is_ready() {
             task.running = None;
@@ -163,11 +171,10 @@ impl Future for HandlerTask {
     }
 }
 
-/// A handler and what answers for it when it panics.
+/// A handler on its way.
 struct Running {
     work: Work,
-    route: Route,
-    responder: Responder,
+    call: ChannelId,
     span: ServeSpan,
 }
 
@@ -177,13 +184,8 @@ enum Work {
 }
 
 impl Running {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Running {
-            work,
-            route,
-            responder,
-            span,
-        } = self;
+    fn poll(&mut self, cx: &mut Context<'_>, shared: &Arc<Shared>, route: &Route) -> Poll<()> {
+        let Running { work, call, span } = self;
         let step = || {
             if let Work::Unstarted(_) = work {
                 let Work::Unstarted(request) =
@@ -206,6 +208,10 @@ impl Running {
                 // The future is broken; dropping it can panic again, which is no news.
                 let broken = std::mem::replace(work, Work::Started(Handler::Done));
                 let _ = catch_unwind(AssertUnwindSafe(move || drop(broken)));
+                let responder = Responder {
+                    shared: shared.clone(),
+                    call: *call,
+                };
                 responder.fail(Code::INTERNAL, &message);
                 Poll::Ready(())
             }

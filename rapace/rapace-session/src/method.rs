@@ -170,25 +170,49 @@ impl<A: Facet<'static>, R: Facet<'static>> AnyMethod for Method<A, R> {
 /// long would keep every other frame of the session waiting there, so it gets a task of its own.
 /// This is the memory that decides; it is a hint, hence relaxed and racy.
 #[derive(Debug)]
-pub struct Pace(AtomicU32);
+pub struct Pace {
+    mean_ns: AtomicU32,
+    calls: AtomicU32,
+}
+
+/// A method that has lately been quick is measured once in so many calls: the clock costs as much
+/// as the rest of a small call.
+const MEASURED_EVERY: u32 = 16;
+/// A method slower than this, in nanoseconds, is measured at every call.
+const QUICK_NS_MAX: u32 = 5_000;
 
 impl Pace {
     const fn new() -> Self {
-        Pace(AtomicU32::new(0))
+        Pace {
+            mean_ns: AtomicU32::new(0),
+            calls: AtomicU32::new(0),
+        }
     }
 
     /// Recent mean of the first poll, in nanoseconds.
     pub(crate) fn mean_ns(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+        self.mean_ns.load(Ordering::Relaxed)
     }
 
-    /// Takes one more measurement in; it counts for an eighth.
+    /// Whether the call that starts now is to be measured. Counts it.
+    pub(crate) fn is_due(&self) -> bool {
+        let calls = self.calls.load(Ordering::Relaxed);
+        self.calls.store(calls.wrapping_add(1), Ordering::Relaxed);
+        calls.is_multiple_of(MEASURED_EVERY) || self.mean_ns() > QUICK_NS_MAX
+    }
+
+    /// Takes one more measurement in; it counts for an eighth, and at once when it is long: one
+    /// handler that computes has held up its session already.
     pub(crate) fn record(&self, ns: u64) {
         let sample = u32::try_from(ns).unwrap_or(u32::MAX);
         let mean = self.mean_ns();
-        let next = mean - mean / 8 + sample / 8;
+        let next = if sample > 100 * QUICK_NS_MAX {
+            mean.max(sample / 8)
+        } else {
+            mean - mean / 8 + sample / 8
+        };
         if next != mean {
-            self.0.store(next, Ordering::Relaxed);
+            self.mean_ns.store(next, Ordering::Relaxed);
         }
     }
 }

@@ -30,11 +30,30 @@ pub struct Session {
 /// What all clones of a session, and everything made from it, hold on to.
 pub(crate) struct Handle {
     shared: Arc<Shared>,
+    /// Whether the session ends with it.
+    owner: bool,
+}
+
+impl Handle {
+    /// For those who still hold a session that is ending: it does not keep it.
+    pub(crate) fn detached(shared: Arc<Shared>) -> Self {
+        Handle {
+            shared,
+            owner: false,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.drain("all handles dropped");
+        if self.owner {
+            self.shared.drain("all handles dropped");
+        }
     }
 }
 
@@ -278,6 +297,7 @@ impl SessionBuilder {
         let shared = Arc::new(Shared::new(core, sink, info, router, runtime));
         let handle = Arc::new(Handle {
             shared: shared.clone(),
+            owner: true,
         });
         let weak: Weak<Handle> = Arc::downgrade(&handle);
         // Fresh above, so it cannot have been set.

@@ -139,8 +139,13 @@ impl Shared {
         response: Response,
         ports: Option<PortAttach>,
     ) {
-        let now = self.runtime.now();
         let mut state = self.lock();
+        // Within a turn the driver has just handed the time in.
+        let now = if state.in_turn {
+            state.core.now()
+        } else {
+            self.runtime.now()
+        };
         state.handlers.remove(&call);
         let ports = ports.filter(|ports| !ports.is_empty());
         let left = state.core.channels_left();

@@ -219,6 +219,12 @@ impl Session {
         }
     }
 
+    /// The time that was handed in last.
+    #[inline]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
     /// The peer, once it has said Hello.
     pub fn peer(&self) -> Option<&Peer> {
         self.peer.as_ref()

@@ -79,7 +79,7 @@ impl<A: Facet<'static>, R: Facet<'static>> Call<A, R> {
                     let link = ready!(self.raw.poll_link(cx))?;
                     let (payload, ports) = match self.raw.take_kept() {
                         Some(payload) => (payload, PortAttach::new(&[])),
-                        None => self.encode(link.shared.gather_bytes_min())?,
+                        None => self.encode(link.shared().gather_bytes_min())?,
                     };
                     let info = self.method.info().map_err(unsupported)?;
                     self.raw.load(link, payload, ports, info);

@@ -69,6 +69,7 @@ type Ready = Pin<Box<dyn Future<Output = Result<(), SessionEnd>> + Send>>;
 pub(super) struct Waiting {
     link: Link,
     call: ChannelId,
+    has_ports: bool,
 }
 
 pub(super) enum Answer {
@@ -110,7 +111,7 @@ impl RawCall {
     /// The call's place on its session, while it has one.
     pub(super) fn in_flight(&self) -> Option<(&Arc<Shared>, ChannelId)> {
         match &self.stage {
-            Stage::Waiting(waiting) => Some((&waiting.link.shared, waiting.call)),
+            Stage::Waiting(waiting) => Some((&waiting.link.shared(), waiting.call)),
             _ => None,
         }
     }
@@ -173,7 +174,7 @@ impl RawCall {
         ports: PortAttach,
         info: &'static MethodInfo,
     ) {
-        self.span = trace::call_span(self.spec, &*link.shared.runtime, &mut self.metadata);
+        self.span = trace::call_span(self.spec, &*link.shared().runtime, &mut self.metadata);
         let repeatable = ports.is_empty() && !self.spec.oneway;
         let repeats_left = *self
             .repeats_left
@@ -225,9 +226,16 @@ impl RawCall {
             info,
             ..
         } = loaded;
-        let shared = link.shared.clone();
-        let now = shared.runtime.now();
+        let shared = link.shared();
         let mut state = shared.lock();
+        // The clock costs more than the rest of what happens here, and without a deadline
+        // anywhere nobody asks.
+        let timed = self.deadline.is_some() || state.core.poll_timeout().is_some();
+        let now = if timed {
+            shared.runtime.now()
+        } else {
+            state.core.now()
+        };
         if state.core.is_congested() {
             state.congested.push(cx.waker().clone());
             drop(state);
@@ -272,19 +280,20 @@ impl RawCall {
                 let opened = (!ports.is_empty()).then(|| ports.open(&mut state, now, channel));
                 shared.settle(state, now);
                 if let Some(opened) = opened {
-                    opened.start(&shared);
+                    opened.start(link.shared());
                 }
                 self.timer = None;
                 self.stage = Stage::Waiting(Waiting {
                     link,
                     call: channel,
+                    has_ports: !info.ports.is_empty(),
                 });
                 Poll::Ready(Ok(()))
             }
             Err((OpenError::NotReady, call)) => {
                 drop(state);
                 // Row 21: what is called before the handshake waits for it.
-                let session = link.shared.clone();
+                let session = link.shared().clone();
                 let ready: Ready = Box::pin(async move { session.ready().await });
                 let payload = call.payload;
                 let loaded = Loaded {
@@ -299,6 +308,7 @@ impl RawCall {
             }
             Err((error, _)) => {
                 drop(state);
+                let shared = shared.clone();
                 self.refused(error, &shared)
             }
         }
@@ -377,13 +387,13 @@ impl RawCall {
             self.stage = Stage::Finished;
             return Poll::Ready(Err(error));
         }
-        let Stage::Waiting(Waiting { link, call }) = &self.stage else {
+        let Stage::Waiting(Waiting { link, call, .. }) = &self.stage else {
             return Poll::Ready(Ok(Answer::Repeat));
         };
-        let mut state = link.shared.lock();
+        let mut state = link.shared().lock();
         let Some(slot) = state.calls.get_mut(call) else {
             drop(state);
-            let end = link.shared.end().unwrap_or(SessionEnd::RuntimeStopped);
+            let end = link.shared().end().unwrap_or(SessionEnd::RuntimeStopped);
             self.stage = Stage::Finished;
             return Poll::Ready(Err(CallError::lost(end)));
         };
@@ -394,7 +404,10 @@ impl RawCall {
             return Poll::Pending;
         };
         state.calls.remove(call);
-        let link_error = state.link_error.clone();
+        let link_error = match outcome {
+            CallOutcome::Lost(_) => state.link_error.clone(),
+            _ => None,
+        };
         drop(state);
         let error = match outcome {
             CallOutcome::Response(envelope) => return Poll::Ready(Ok(Answer::Envelope(envelope))),
@@ -406,7 +419,7 @@ impl RawCall {
                 CallError::lost(SessionEnd::new(&reason, link_error.as_ref()))
             }
         };
-        let shared = link.shared.clone();
+        let shared = link.shared().clone();
         self.finish();
         if self.may_repeat(&error) {
             self.repeat_after(shared);
@@ -428,14 +441,18 @@ impl RawCall {
 
     /// Ends a call that has its outcome: streams that the response did not mention are given up.
     pub(super) fn finish(&mut self) {
-        if let Stage::Waiting(Waiting { link, call }) =
-            std::mem::replace(&mut self.stage, Stage::Finished)
+        let stage = std::mem::replace(&mut self.stage, Stage::Finished);
+        if let Stage::Waiting(Waiting {
+            link,
+            call,
+            has_ports: true,
+        }) = stage
         {
-            let mut state = link.shared.lock();
+            let mut state = link.shared().lock();
             if !state.arrivals.is_empty() {
-                let now = link.shared.runtime.now();
+                let now = link.shared().runtime.now();
                 state.forget_arrivals(now, call);
-                link.shared.settle(state, now);
+                link.shared().settle(state, now);
             }
         }
     }
@@ -443,10 +460,10 @@ impl RawCall {
 
 impl Drop for RawCall {
     fn drop(&mut self) {
-        if let Stage::Waiting(Waiting { link, call }) = &self.stage
+        if let Stage::Waiting(Waiting { link, call, .. }) = &self.stage
             && !self.spec.oneway
         {
-            link.shared.cancel(*call, CancelReason::ClientCancel);
+            link.shared().cancel(*call, CancelReason::ClientCancel);
         }
     }
 }
@@ -469,10 +486,10 @@ fn compare(
     time_left: Option<Duration>,
 ) -> Pin<Box<dyn Future<Output = CallError> + Send>> {
     Box::pin(async move {
-        let caller = Caller::to_shared(&link.shared);
+        let caller = Caller::to_shared(link.shared());
         let asks = !introspect::is_question(spec)
             && link
-                .shared
+                .shared()
                 .lock()
                 .core
                 .peer()

@@ -83,7 +83,7 @@ impl Receiver {
             return;
         };
         let bytes = std::mem::take(&mut self.unreturned);
-        let shared = &self.session.shared;
+        let shared = &self.session.shared();
         let mut state = shared.lock();
         state.core.consumed(channel, bytes);
         // Even when nothing is to be sent yet, a timer may have been set that the driver must know.
@@ -97,7 +97,7 @@ impl Receiver {
         let Some(channel) = self.link.channel() else {
             return;
         };
-        let shared = &self.session.shared;
+        let shared = &self.session.shared();
         let now = shared.runtime.now();
         let mut state = shared.lock();
         state.core.reject_item(now, channel, why);
@@ -108,7 +108,7 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        let shared = &self.session.shared;
+        let shared = &self.session.shared();
         let now = shared.runtime.now();
         let mut state = shared.lock();
         self.link.drop_half(&mut state, now);

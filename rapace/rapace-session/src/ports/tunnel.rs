@@ -213,7 +213,7 @@ impl Bound {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let channel = ready!(link.poll_channel(cx))?;
-        let shared = &self.receiver.session().shared;
+        let shared = &self.receiver.session().shared();
         let now = shared.runtime.now();
         let mut state = shared.lock();
         link.watch_writable(cx);
@@ -251,7 +251,7 @@ impl Bound {
             return Poll::Ready(Ok(()));
         }
         let channel = ready!(link.poll_channel(cx))?;
-        let shared = &self.receiver.session().shared;
+        let shared = &self.receiver.session().shared();
         let now = shared.runtime.now();
         let mut state = shared.lock();
         state.core.send_eos(channel);
