@@ -421,7 +421,7 @@ fn row_20_exactly_one_outcome_of_response_cancel_deadline_and_teardown() {
         |pair, _| {
             pair.b
                 .session
-                .go_away(pair.now, GoAwayReason::Shutdown, "bye")
+                .go_away(pair.now, GoAwayReason::Shutdown, "bye");
         },
         |pair, _| pair.cut(&LinkEnd::Closed),
     ];
@@ -440,7 +440,7 @@ fn row_20_exactly_one_outcome_of_response_cancel_deadline_and_teardown() {
                     pair.transmit(Side::A, usize::MAX);
                 }
                 pair.run();
-                pair.advance(Duration::from_secs(60));
+                pair.advance(Duration::from_mins(1));
                 let events = pair.events(Side::A);
                 let done = events.iter().filter(|line| line.starts_with("CallDone"));
                 assert_eq!(done.count(), 1, "{events:?}");

@@ -174,7 +174,7 @@ fn a_drained_session_closes_at_once_however_its_last_call_ended() {
                 raw.now,
                 ChannelId(1),
                 rapace_core::session::CancelReason::ClientCancel,
-            )
+            );
         },
     ];
     for end in ends {

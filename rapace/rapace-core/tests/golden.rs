@@ -58,9 +58,10 @@ fn parse(text: &str) -> Vector {
         }
         let bytes = line.split_whitespace();
         let bytes = bytes.map(|byte| u8::from_str_radix(byte, 16).expect("hex"));
-        match in_frame {
-            true => vector.frames.extend(bytes),
-            false => vector.payload.extend(bytes),
+        if in_frame {
+            vector.frames.extend(bytes);
+        } else {
+            vector.payload.extend(bytes);
         }
     }
     vector

@@ -123,9 +123,10 @@ impl World {
                 self.ending = true;
             }
             Step::Cut(died) => {
-                let end = match died {
-                    true => LinkEnd::Died("killed".into()),
-                    false => LinkEnd::Closed,
+                let end = if died {
+                    LinkEnd::Died("killed".into())
+                } else {
+                    LinkEnd::Closed
                 };
                 self.pair.cut(&end);
                 self.ending = true;
@@ -189,7 +190,7 @@ fn run(a: &Setup, b: &Setup, grants: bool, rejecting: bool, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1024, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4 * ProptestConfig::default().cases, ..ProptestConfig::default() })]
 
     #[test]
     fn honest_sessions_never_accuse_each_other(

@@ -196,9 +196,10 @@ impl World {
     fn half_ended(&mut self, side: Side, channel: ChannelId, sending: bool) {
         let ports = &mut self.user(side).ports;
         let port = ports.get_mut(&channel).expect("a live port");
-        match sending {
-            true => port.sending = false,
-            false => port.receiving = false,
+        if sending {
+            port.sending = false;
+        } else {
+            port.receiving = false;
         }
         if !port.sending && !port.receiving {
             ports.remove(&channel);
