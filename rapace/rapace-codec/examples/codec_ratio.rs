@@ -8,6 +8,7 @@
 
 // facet's derive writes unsafe functions for its own use; they guard no invariant of these types.
 #![allow(clippy::unsafe_derive_deserialize)]
+#![allow(clippy::disallowed_methods, reason = "a measurement needs a clock")]
 
 use std::hint::black_box;
 use std::time::Instant;

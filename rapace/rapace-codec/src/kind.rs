@@ -3,6 +3,11 @@
 //! One function, [`classify`], decides it for the compiler and for the schema alike, so that the
 //! two can never disagree about a type.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "names the types that users may send; keeps nothing in them"
+)]
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::RandomState;
@@ -102,6 +107,8 @@ pub(crate) fn classify(shape: &'static Shape) -> Result<Kind, Unsupported> {
         Def::Option(def) => Ok(Kind::Option(*def)),
         Def::Result(def) => Ok(Kind::Result(*def)),
         Def::Pointer(def) => pointer(*def),
+        // Only here may fields be trusted to be all there is to a value: facet calls those structs whose
+        // bits mean more than their fields, `NonZero` and `Infallible` among them, scalars.
         Def::Undefined => user_type(shape),
         Def::Scalar => Err(scalar_refusal(shape)),
         _ => Err(Unsupported::NoEncoding),

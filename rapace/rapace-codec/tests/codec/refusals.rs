@@ -123,6 +123,13 @@ fn each_reason_is_told_apart() {
     assert_eq!(refusal::<Rc<u8>>().reason, Unsupported::NotSend);
     assert_eq!(refusal::<Mutex<u8>>().reason, Unsupported::Shared);
     assert_eq!(refusal::<PathBuf>().reason, Unsupported::NoEncoding);
+    for shape in [
+        <Result<u8, std::convert::Infallible>>::SHAPE,
+        <std::ops::Range<u8>>::SHAPE,
+    ] {
+        let error = Schema::of(shape).expect_err("the type has no encoding");
+        assert_eq!(error.reason, Unsupported::NoEncoding, "{shape}");
+    }
     assert_eq!(
         refusal::<HashMap<u8, u8, BuildHasherDefault<DefaultHasher>>>().reason,
         Unsupported::Hasher
