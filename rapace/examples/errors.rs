@@ -10,10 +10,7 @@ use rapace::{CallError, Code, Session};
 #[repr(u8)]
 pub enum LoadError {
     /// There is no such file.
-    Missing {
-        /// What was asked for.
-        path: String,
-    },
+    Missing(String),
     /// The caller may not have it.
     Denied,
 }
@@ -40,7 +37,7 @@ impl Files for Disk {
             "readme" => Ok("read me".to_owned()),
             "passwords" => Err(LoadError::Denied),
             "cursed" => panic!("bad sector"),
-            _ => Err(LoadError::Missing { path }),
+            _ => Err(LoadError::Missing(path)),
         }
     }
 }
@@ -54,7 +51,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .accept(plugin_end)?;
     let host = Session::builder().connect(host_end)?;
     let files: FilesClient = host.client();
-
     for path in ["readme", "passwords", "nothing"] {
         println!("{path}: {:?}", files.load(path.to_owned()).await?);
     }
