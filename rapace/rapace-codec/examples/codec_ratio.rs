@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release -p rapace-codec --example codec_ratio [FILTER]`
 //!
-//! Runs the kinds of type whose name contains FILTER, or all. Prints the median time of one operation for each, in nanoseconds, and the ratio of the medians;
-//! both encode into a buffer that is kept and cleared. `serde_bytes` makes the peer's bytes as
-//! fast as they get.
+//! Runs the kinds of type whose name contains FILTER, or all. Prints the median time of one operation
+//! in nanoseconds, the ratio of the medians, and how long compiling the codec took. Both sides encode
+//! into a buffer that is kept and cleared; `serde_bytes` makes the peer's bytes as fast as they get.
 
 // facet's derive writes unsafe functions for its own use; they guard no invariant of these types.
 #![allow(clippy::unsafe_derive_deserialize)]
@@ -51,8 +51,8 @@ const ROUNDS: usize = 41;
 
 fn main() {
     println!(
-        "{:<24}{:>12}{:>12}{:>8}{:>12}{:>12}{:>8}",
-        "ns, median", "encode", "postcard", "ratio", "decode", "postcard", "ratio"
+        "{:<24}{:>12}{:>12}{:>8}{:>12}{:>12}{:>8}{:>14}",
+        "ns, median", "encode", "postcard", "ratio", "decode", "postcard", "ratio", "compile, us"
     );
     same("(i32, i32)", (-3, 70_000), 20_000);
     same(
@@ -123,7 +123,9 @@ where
     if !name.contains(std::env::args().nth(1).as_deref().unwrap_or("")) {
         return;
     }
+    let start = Instant::now();
     let codec = Codec::<T>::new().expect("the type has an encoding");
+    let compiled = start.elapsed().as_nanos() as f64 / 1000.0;
     let mut out = Vec::new();
     codec.encode(&ours, &mut out, &mut ()).expect("encodes");
     let wire = postcard::to_stdvec(&theirs).expect("encodes");
@@ -156,7 +158,7 @@ where
     }
     let [a, b, c, d] = times.map(median);
     println!(
-        "{name:<24}{a:>12.1}{b:>12.1}{:>8.2}{c:>12.1}{d:>12.1}{:>8.2}",
+        "{name:<24}{a:>12.1}{b:>12.1}{:>8.2}{c:>12.1}{d:>12.1}{:>8.2}{compiled:>14.1}",
         a / b,
         c / d
     );

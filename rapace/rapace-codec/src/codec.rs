@@ -1,10 +1,11 @@
 //! [`Codec`]: the compiled encoder and decoder of one type.
 #![allow(unsafe_code)]
 
-use core::any::Any;
+use core::any::{Any, TypeId};
 use core::fmt;
 use core::marker::PhantomData;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use facet_core::Facet;
@@ -56,6 +57,34 @@ impl<T: Facet<'static>> Codec<T> {
             program: Arc::new(Program::compile(T::SHAPE)?),
             of: PhantomData,
         })
+    }
+
+    /// The codec of `T` from a table that the process keeps, compiled when it is not there yet.
+    ///
+    /// Costs some tens of nanoseconds, for code that is generic over `T` and so has no place for a codec
+    /// of its own. The table grows with the number of types, and never shrinks.
+    pub fn cached() -> Result<Codec<T>, UnsupportedType> {
+        static PROGRAMS: RwLock<BTreeMap<TypeId, Arc<Program>>> = RwLock::new(BTreeMap::new());
+        let id = TypeId::of::<T>();
+        // A panic elsewhere cannot leave the table half changed.
+        let known = PROGRAMS
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned();
+        if let Some(program) = known {
+            // The program was compiled from the type with this id, and that is `T`.
+            return Ok(Self {
+                program,
+                of: PhantomData,
+            });
+        }
+        let codec = Self::new()?;
+        PROGRAMS
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, Arc::clone(&codec.program));
+        Ok(codec)
     }
 
     /// The length in bytes that encoding `value` gives.

@@ -116,6 +116,23 @@ fn enums_of_more_than_127_variants_take_two_bytes() {
 }
 
 #[test]
+fn cached_codecs_are_told_apart_by_type() {
+    for _ in 0..2 {
+        let mut out = Vec::new();
+        let numbers = Codec::<(u32, u32)>::cached().expect("the type has an encoding");
+        let texts = Codec::<(String, u32)>::cached().expect("the type has an encoding");
+        numbers
+            .encode(&(1, 300), &mut out, &mut ())
+            .expect("encodes");
+        texts
+            .encode(&("x".to_owned(), 2), &mut out, &mut ())
+            .expect("encodes");
+        assert_eq!(out, [1, 0xac, 2, 1, b'x', 2]);
+        assert!(Codec::<usize>::cached().is_err());
+    }
+}
+
+#[test]
 fn bytes_are_slices_of_the_frame() {
     let codec = Codec::<(u8, Bytes, Vec<Bytes>)>::new().expect("the type has an encoding");
     let frame = Bytes::from(vec![7, 3, b'a', b'b', b'c', 1, 2, b'x', b'y']);
