@@ -113,7 +113,8 @@ pub(super) unsafe fn map(
     let (k, v) = (key_scratch.pointer(), value_scratch.pointer());
     // SAFETY: the scratches have the layouts of key and value, which `insert` moves out of them.
     unsafe {
-        let map = (op.def.vtable.init_in_place_with_capacity)(PtrUninit::new(into), count);
+        let room = distinct(count, &[key, value]);
+        let map = (op.def.vtable.init_in_place_with_capacity)(PtrUninit::new(into), room);
         for index in 0..count {
             if block(program, key, k, reader).is_err() {
                 unwind::drop_value(op.map, into);
@@ -147,7 +148,8 @@ pub(super) unsafe fn set(
     let element = scratch.pointer();
     // SAFETY: the scratch has the layout of an element, which `insert` moves out of it.
     unsafe {
-        let set = (op.def.vtable.init_in_place_with_capacity)(PtrUninit::new(into), count);
+        let room = distinct(count, &[inner]);
+        let set = (op.def.vtable.init_in_place_with_capacity)(PtrUninit::new(into), room);
         for index in 0..count {
             if block(program, inner, element, reader).is_err() {
                 unwind::drop_value(op.set, into);
@@ -163,6 +165,16 @@ pub(super) unsafe fn set(
 /// The fewest bytes that one element takes, made of one value of each block.
 fn min_wire(blocks: &[&Block]) -> u64 {
     blocks.iter().map(|block| u64::from(block.min_wire)).sum()
+}
+
+/// How many of `count` keys can differ at most: those that take no bytes are all the same. A table pays
+/// for the room it is asked for even when its entries have no size.
+fn distinct(count: usize, blocks: &[&Block]) -> usize {
+    if min_wire(blocks) == 0 {
+        count.min(1)
+    } else {
+        count
+    }
 }
 
 /// # Safety

@@ -180,6 +180,13 @@ fn a_huge_count_of_empty_elements_is_refused_at_once() {
         assert_eq!(error.kind, crate::DecodeErrorKind::TooManyEmptyElements);
     });
     assert!(peak < 1000);
+    // A count that is allowed costs a table no room either.
+    let codec = Codec::<HashMap<(), ()>>::new().expect("the type has an encoding");
+    let (peak, _) = measured(|| {
+        let map = codec.decode_slice(&[0x8a, 0xff, 0x01], &mut ());
+        assert_eq!(map.map(|map| map.len()), Ok(1));
+    });
+    assert!(peak < 1000, "{peak}");
 }
 
 /// Runs `body` on a thread with so little stack.
