@@ -2,17 +2,22 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::host::plugins::Transport;
+use crate::host::plugins::{ChaosPlan, Transport};
+use crate::plugins::Name;
 
 const EXAMPLES: &str = "\
 Examples:
   site build demos/site/content --out target/site
-  site build demos/site/content --out target/site --jobs 2
+  site build demos/site/content --out target/site --transport mem
+  site build demos/site/content --out target/site --chaos 0.1 --seed 7
   site serve demos/site/content --port 8000
 
-Exit codes: 0 done, 1 the site could not be built, 2 wrong usage.";
+RUST_LOG=info shows what the plugins print and when they are restarted.
+
+Exit codes: 0 done, 1 the site could not be built, 2 wrong usage, 130 interrupted.";
 
 /// Builds a static site from a folder of Markdown pages and pictures.
 #[derive(Parser, Debug)]
@@ -30,6 +35,12 @@ pub(crate) enum Command {
     /// Serve a site on this machine and build it again when a source changes
     #[command(after_help = EXAMPLES)]
     Serve(ServeArgs),
+    /// Be a plugin of the host that started this process
+    #[command(hide = true)]
+    Plugin {
+        /// Which one
+        name: Name,
+    },
 }
 
 /// What `build` takes.
@@ -42,7 +53,9 @@ pub(crate) struct BuildArgs {
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) plugins: PluginArgs,
-    /// Kill a random plugin before this share of calls, 0 to 1
+    /// Kill a random plugin process within 20 ms of this share of calls, 0 to 1
+    ///
+    /// SIGKILL. What was lost is asked for again, so the site comes out the same.
     #[arg(long, value_name = "RATE", default_value_t = 0.0, value_parser = rate)]
     pub(crate) chaos: f64,
     /// Seed of the random choices of --chaos
@@ -69,11 +82,32 @@ pub(crate) struct ServeArgs {
 #[derive(Args, Debug)]
 pub(crate) struct PluginArgs {
     /// How host and plugins are connected
-    #[arg(long, value_enum, default_value_t = Transport::Mem)]
+    #[arg(long, value_enum, default_value_t = Transport::Unix)]
     pub(crate) transport: Transport,
     /// Pages, and pictures, that are worked on at a time
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = jobs)]
     pub(crate) jobs: usize,
+}
+
+impl BuildArgs {
+    /// What to kill, if anything.
+    ///
+    /// Ends the process with exit code 2 when there would be nothing to kill.
+    pub(crate) fn chaos_plan(&self) -> Option<ChaosPlan> {
+        if self.chaos == 0.0 {
+            return None;
+        }
+        if self.plugins.transport == Transport::Mem {
+            let why = "--chaos kills plugin processes, and --transport mem has none";
+            Cli::command()
+                .error(ErrorKind::ArgumentConflict, why)
+                .exit();
+        }
+        Some(ChaosPlan {
+            rate: self.chaos,
+            seed: self.seed,
+        })
+    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {

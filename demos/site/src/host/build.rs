@@ -66,6 +66,11 @@ impl Builder {
         }
     }
 
+    /// Ends the plugins; see [`Plugins::shutdown`].
+    pub(crate) async fn shutdown(&self) {
+        self.plugins.shutdown().await;
+    }
+
     /// Builds the site. The output folder is touched only when everything could be made.
     pub(crate) async fn build(&self, progress: &Progress) -> Result<Report, BuildError> {
         let start = Instant::now();
@@ -97,8 +102,14 @@ impl Builder {
         let index = self
             .plugins
             .index(pages::documents(&library, &contents))
-            .await;
-        let stylesheet = self.plugins.highlight_stylesheet().await;
+            .await
+            .map_err(|lost| lost.about("search index"))?
+            .map_err(BuildError::Search)?;
+        let stylesheet = self
+            .plugins
+            .highlight_stylesheet()
+            .await
+            .map_err(|lost| lost.about("style sheet"))?;
         let page_files = pages::lay_out(&library, &contents, &theme, self.live)?;
 
         let mut output = Output::open(&self.out)?;

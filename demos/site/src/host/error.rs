@@ -4,8 +4,13 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use rapace::plugin::PluginError;
+use rapace::{CallError, SessionEnd};
+
+use crate::plugins::Name;
 use crate::plugins::images::ImageError;
 use crate::plugins::markdown::RenderError;
+use crate::plugins::search::SearchError;
 
 /// Why a build failed. Nothing is written to the output folder unless every page could be made.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +57,28 @@ pub(crate) enum BuildError {
         picture: String,
         /// What the plugin says.
         source: ImageError,
+    },
+    /// The search plugin made no index.
+    #[error("search index: {0}")]
+    Search(SearchError),
+    /// A plugin did not start.
+    #[error("{0}")]
+    Start(#[from] PluginError),
+    /// A session inside this process did not start.
+    #[error("cannot connect a plugin: {0}")]
+    Connect(#[from] rapace::BuildError),
+    /// A session inside this process ended before it was ready.
+    #[error("cannot connect a plugin: {0}")]
+    NotReady(#[from] SessionEnd),
+    /// A plugin gave no answer, however often it was asked.
+    #[error("{subject}: plugin {plugin}: {source}")]
+    Unanswered {
+        /// The page, picture or other thing that the answer was needed for.
+        subject: String,
+        /// Which plugin.
+        plugin: Name,
+        /// What became of the last call.
+        source: Box<CallError>,
     },
     /// A template of the theme is wrong.
     #[error("template {name}: {message}")]

@@ -3,7 +3,7 @@
 //! - [`config`], [`front_matter`], [`library`]: the sources.
 //! - [`links`], [`theme`]: what a link means, how a page looks.
 //! - [`desk`]: the answers to what plugins ask back.
-//! - [`plugins`]: the four clients.
+//! - [`plugins`]: the four clients, and the processes behind them.
 //! - [`pages`], [`pictures`]: the two pipelines.
 //! - [`build`]: one build from sources to output.
 //! - [`output`], [`progress`], [`summary`], [`error`]: files, and words to the user.

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::error::{BuildError, Fault};
 use super::library::{Library, Page};
 use super::links;
-use super::plugins::Plugins;
+use super::plugins::{Plugins, Unanswered};
 use super::progress::Phase;
 use super::theme::{NavHeading, NavPage, NavSection, PageContext, Theme};
 use crate::plugins::markdown::{FragmentUse, Heading, PageSource, Piece};
@@ -63,6 +63,7 @@ async fn render_one(
     let rendered = plugins
         .render(source)
         .await
+        .map_err(|lost| lost.about(&page.shown))?
         .map_err(|source| BuildError::Render {
             page: page.shown.clone(),
             source,
@@ -77,7 +78,9 @@ async fn render_one(
         })
         .collect();
     let content = RenderedContent {
-        html: assemble(rendered.pieces, plugins).await,
+        html: assemble(rendered.pieces, plugins)
+            .await
+            .map_err(|lost| lost.about(&page.shown))?,
         headings: rendered.headings,
         text: rendered.text,
         fragments: rendered.fragments,
@@ -86,7 +89,7 @@ async fn render_one(
 }
 
 /// Puts the pieces of a page together, with the code highlighted.
-async fn assemble(pieces: Vec<Piece>, plugins: &Plugins) -> String {
+async fn assemble(pieces: Vec<Piece>, plugins: &Plugins) -> Result<String, Unanswered> {
     let blocks: Vec<_> = pieces
         .iter()
         .filter_map(|piece| match piece {
@@ -97,7 +100,7 @@ async fn assemble(pieces: Vec<Piece>, plugins: &Plugins) -> String {
     let highlighted = if blocks.is_empty() {
         Vec::new()
     } else {
-        plugins.highlight(blocks).await
+        plugins.highlight(blocks).await?
     };
     let mut highlighted = highlighted.into_iter();
     let mut html = String::new();
@@ -116,7 +119,7 @@ async fn assemble(pieces: Vec<Piece>, plugins: &Plugins) -> String {
             }
         }
     }
-    html
+    Ok(html)
 }
 
 /// Links to anchors that their pages do not have.

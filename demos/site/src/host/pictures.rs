@@ -55,6 +55,7 @@ pub(crate) async fn plan(
             let size = plugins
                 .probe(read(path).await?)
                 .await
+                .map_err(|lost| lost.about(path.display()))?
                 .map_err(|source| picture_error(path, source))?;
             Ok((key.clone(), plan_widths(&library.config, key, size)))
         })
@@ -123,16 +124,19 @@ async fn make_one(
                         plugins
                             .decode(file.clone())
                             .await
+                            .map_err(|lost| lost.about(path.display()))?
                             .map_err(|source| picture_error(path, source))?,
                     ),
                 };
                 let scaled = plugins
                     .scale(pixels.clone(), variant.width)
                     .await
+                    .map_err(|lost| lost.about(path.display()))?
                     .map_err(|source| picture_error(path, source))?;
                 plugins
                     .encode(scaled, plan.format)
                     .await
+                    .map_err(|lost| lost.about(path.display()))?
                     .map_err(|source| picture_error(path, source))?
             }
         };

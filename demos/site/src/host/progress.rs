@@ -1,10 +1,12 @@
 //! Progress on standard error: bars on a terminal, plain lines elsewhere.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// How progress is shown.
 pub(crate) enum Progress {
@@ -20,6 +22,9 @@ pub(crate) enum Progress {
     /// Not at all, for builds that take a moment and come often.
     Silent,
 }
+
+/// Lines of the log, written beside the bars.
+struct BesideBars(MultiProgress);
 
 /// A phase of the build, with a known number of things to do.
 pub(crate) struct Phase {
@@ -40,6 +45,24 @@ impl Progress {
         Self::Bars {
             bars: MultiProgress::new(),
             colours,
+        }
+    }
+
+    /// Shows the log from now on: errors, or what `RUST_LOG` asks for.
+    pub(crate) fn show_log(&self) {
+        let filter = EnvFilter::builder()
+            .with_default_directive(LevelFilter::ERROR.into())
+            .from_env_lossy();
+        let log = tracing_subscriber::fmt().with_env_filter(filter);
+        match self {
+            Self::Bars { bars, colours } => {
+                let bars = bars.clone();
+                log.with_ansi(*colours)
+                    .with_writer(move || BesideBars(bars.clone()))
+                    .init();
+            }
+            Self::Lines => log.with_ansi(false).with_writer(io::stderr).init(),
+            Self::Silent => {}
         }
     }
 
@@ -82,6 +105,16 @@ impl Progress {
             Self::Lines => eprintln!("{text}"),
             Self::Silent => {}
         }
+    }
+}
+
+impl Write for BesideBars {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(line))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

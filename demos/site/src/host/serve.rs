@@ -58,7 +58,7 @@ struct News {
 ///
 /// Runs until it is cancelled by dropping it, or until the server fails.
 pub(crate) async fn serve(
-    builder: Builder,
+    builder: &Builder,
     content: &Path,
     out: &Path,
     port: u16,
@@ -74,7 +74,7 @@ pub(crate) async fn serve(
     // One place is enough: a change that finds it taken is covered by the build that is coming.
     let (changed, changes) = mpsc::channel(1);
     let mut watcher = watch_content(content, out, changed)?;
-    let outside = rebuild(&builder, &progress, &news).await;
+    let outside = rebuild(builder, &progress, &news).await;
     for folder in outside {
         // Not recursive: such a folder may be the root of a repository with its build products.
         watcher.watch(&folder, RecursiveMode::NonRecursive)?;
@@ -85,7 +85,7 @@ pub(crate) async fn serve(
     tokio::select! {
         biased;
         served = async { axum::serve(listener, app).await } => served.map_err(ServeError::Server),
-        never = rebuild_on_changes(&builder, changes, &news) => match never {},
+        never = rebuild_on_changes(builder, changes, &news) => match never {},
     }
 }
 

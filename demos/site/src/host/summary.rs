@@ -29,6 +29,8 @@ pub(crate) struct PluginSummary {
 pub(crate) struct Summary {
     /// A row for each.
     pub(crate) plugins: Vec<PluginSummary>,
+    /// How many processes were killed on purpose; nothing when that was not asked for.
+    pub(crate) kills: Option<u64>,
 }
 
 impl Meter {
@@ -50,8 +52,9 @@ impl Meter {
         state.latencies.push(latency);
     }
 
-    /// Hands over what was counted and starts again from nothing.
-    pub(crate) fn take(&self) -> PluginSummary {
+    /// Hands over what was counted, with the `restarts` of the same time, and starts again from
+    /// nothing.
+    pub(crate) fn take(&self, restarts: u64) -> PluginSummary {
         let fresh = PluginSummary {
             name: self.name,
             ..PluginSummary::default()
@@ -60,6 +63,7 @@ impl Meter {
             &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner),
             fresh,
         );
+        taken.restarts = restarts;
         taken.latencies.sort_unstable();
         taken
     }
@@ -98,7 +102,10 @@ impl fmt::Display for Summary {
                 plugin.restarts,
             )?;
         }
-        Ok(())
+        match self.kills {
+            Some(kills) => writeln!(formatter, "chaos: {kills} kills"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -139,12 +146,12 @@ mod tests {
         for millis in (1..=200).rev() {
             meter.record(1, 2, Duration::from_millis(millis));
         }
-        let summary = meter.take();
-        assert_eq!(summary.calls(), 200);
+        let summary = meter.take(3);
+        assert_eq!((summary.calls(), summary.restarts), (200, 3));
         assert_eq!((summary.bytes_in, summary.bytes_out), (200, 400));
         assert_eq!(summary.percentile(50), Some(Duration::from_millis(100)));
         assert_eq!(summary.percentile(99), Some(Duration::from_millis(198)));
-        assert_eq!(meter.take().percentile(50), None);
+        assert_eq!(meter.take(0).percentile(50), None);
     }
 
     #[test]

@@ -38,10 +38,13 @@ pub(crate) struct HighlightedBlock {
 }
 
 /// The highlight plugin.
+#[rapace::service]
 pub(crate) trait Highlight {
     /// Highlights `blocks`, one answer per block in order. Unknown languages come back escaped.
+    #[rapace(idempotent)]
     async fn highlight(&self, blocks: Vec<CodeBlock>) -> Vec<HighlightedBlock>;
     /// The style sheet for the classes in the HTML, for light and dark pages.
+    #[rapace(idempotent)]
     async fn stylesheet(&self) -> String;
 }
 

@@ -89,14 +89,19 @@ pub(crate) enum ImageError {
 }
 
 /// The images plugin.
+#[rapace::service]
 pub(crate) trait Images {
     /// Reads the dimensions from the header of `file` without decoding it.
+    #[rapace(idempotent)]
     async fn probe(&self, file: Bytes) -> Result<Dimensions, ImageError>;
     /// Decodes a JPEG or PNG file.
+    #[rapace(idempotent)]
     async fn decode(&self, file: Bytes) -> Result<Pixels, ImageError>;
     /// Scales down to `width` pixels across, keeping the proportions.
+    #[rapace(idempotent)]
     async fn scale(&self, pixels: Pixels, width: u32) -> Result<Pixels, ImageError>;
     /// Writes an image file.
+    #[rapace(idempotent)]
     async fn encode(&self, pixels: Pixels, format: Format) -> Result<Bytes, ImageError>;
 }
 

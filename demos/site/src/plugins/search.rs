@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use facet::Facet;
+use futures_util::TryStreamExt;
+use rapace::{StreamError, Streaming};
 use serde::Serialize;
 
 /// What a word of a title counts.
@@ -54,18 +56,35 @@ pub(crate) struct SearchIndex {
     pub(crate) terms: u32,
 }
 
+/// Why there is no index.
+#[derive(Facet, Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[repr(u8)]
+pub(crate) enum SearchError {
+    /// The documents ended before their end.
+    #[error("the documents broke off: {0}")]
+    BrokeOff(String),
+}
+
 /// The search plugin.
+#[rapace::service]
 pub(crate) trait Search {
     /// Builds the index. The order of `documents` does not matter.
-    async fn index(&self, documents: Vec<Document>) -> SearchIndex;
+    ///
+    /// Not marked idempotent, although it is: a stream that was sent cannot be sent again, so it is
+    /// the caller who repeats this call.
+    async fn index(&self, documents: Streaming<Document>) -> Result<SearchIndex, SearchError>;
 }
 
 /// The implementation of [`Search`].
 pub(crate) struct SearchPlugin;
 
 impl Search for SearchPlugin {
-    async fn index(&self, documents: Vec<Document>) -> SearchIndex {
-        index(documents)
+    async fn index(&self, documents: Streaming<Document>) -> Result<SearchIndex, SearchError> {
+        let documents = documents
+            .try_collect()
+            .await
+            .map_err(|error: StreamError| SearchError::BrokeOff(error.to_string()))?;
+        Ok(index(documents))
     }
 }
 

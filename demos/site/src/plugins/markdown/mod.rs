@@ -2,7 +2,7 @@
 //!
 //! It renders in three steps. [`draft`] parses the page and lists what only the host can answer:
 //! where each link leads, and which templates to fill. The host answers all of it, through
-//! [`SiteHost`], while it waits for the page. Then [`writer`] walks the events once and writes
+//! [`SiteHost`], while it waits for the page: on the session that the call came in by. Then [`writer`] walks the events once and writes
 //! HTML, with [`footnotes`] at its end. Code blocks are not highlighted here: they come back as
 //! pieces of their own, for the host to pass on.
 
@@ -11,6 +11,8 @@ mod footnotes;
 mod writer;
 
 use facet::Facet;
+use futures_util::future::{try_join, try_join_all};
+use rapace::Context;
 
 use crate::plugins::highlight::CodeBlock;
 use draft::Draft;
@@ -107,6 +109,9 @@ pub(crate) enum RenderError {
         /// Links in the answer.
         answered: u32,
     },
+    /// A question to the host got no answer.
+    #[error("the host did not answer: {0}")]
+    HostSilent(String),
 }
 
 /// A question about one link.
@@ -161,47 +166,46 @@ pub(crate) struct PictureSet {
 }
 
 /// The markdown plugin.
+#[rapace::service]
 pub(crate) trait Markdown {
     /// Renders one page, asking the host back while it does.
-    async fn render(&self, page: PageSource) -> Result<RenderedPage, RenderError>;
+    #[rapace(idempotent)]
+    async fn render(&self, cx: &Context, page: PageSource) -> Result<RenderedPage, RenderError>;
 }
 
 /// What the markdown plugin asks of its host in the middle of a call.
+#[rapace::service]
 pub(crate) trait SiteHost {
     /// Says where each of `links`, written on the page `page`, leads; one answer per link, in order.
+    #[rapace(idempotent)]
     async fn resolve_links(&self, page: String, links: Vec<LinkQuery>) -> Vec<LinkAnswer>;
     /// The text of a template, or nothing when there is none of that name.
+    #[rapace(idempotent)]
     async fn template(&self, name: String) -> Option<String>;
 }
 
 /// The implementation of [`Markdown`].
-pub(crate) struct MarkdownPlugin<H> {
-    host: H,
-}
+pub(crate) struct MarkdownPlugin;
 
-impl<H: SiteHost> MarkdownPlugin<H> {
-    /// A plugin that asks `host`.
-    pub(crate) fn new(host: H) -> Self {
-        Self { host }
-    }
-}
-
-impl<H: SiteHost> Markdown for MarkdownPlugin<H> {
-    async fn render(&self, page: PageSource) -> Result<RenderedPage, RenderError> {
+impl Markdown for MarkdownPlugin {
+    async fn render(&self, cx: &Context, page: PageSource) -> Result<RenderedPage, RenderError> {
+        let host = SiteHostClient::new(cx.caller());
         let draft = Draft::parse(&page);
-        // Asked one after the other: the templates are small, and the page needs every answer.
-        let links = self
-            .host
-            .resolve_links(page.path.clone(), draft.links().to_vec())
-            .await;
-        let mut templates = Vec::new();
-        for name in draft.templates().iter().copied() {
-            let text = self.host.template(name.to_owned()).await;
-            templates.push((
-                name,
-                text.ok_or_else(|| RenderError::MissingTemplate(name.into()))?,
-            ));
-        }
+        // One turn for all of it: the questions are under way together.
+        let links = host.resolve_links(page.path.clone(), draft.links().to_vec());
+        let names = draft.templates();
+        let texts = names.iter().map(|name| host.template((*name).to_owned()));
+        let (links, texts) = try_join(links, try_join_all(texts))
+            .await
+            .map_err(|error| RenderError::HostSilent(error.to_string()))?;
+        let templates = names
+            .iter()
+            .zip(texts)
+            .map(|(name, text)| match text {
+                Some(text) => Ok((*name, text)),
+                None => Err(RenderError::MissingTemplate((*name).to_owned())),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
         draft.write(&links, &templates)
     }
 }

@@ -1,5 +1,7 @@
 //! Pages rendered with a host that knows two files.
 
+use rapace::Session;
+
 use super::*;
 
 struct TestHost;
@@ -50,11 +52,22 @@ fn render(body: &str) -> RenderedPage {
         body: body.to_owned(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
         .build()
         .unwrap();
-    runtime
-        .block_on(MarkdownPlugin::new(TestHost).render(page))
-        .unwrap()
+    runtime.block_on(async {
+        let (host_end, plugin_end) = rapace::mem::pair();
+        let _plugin = Session::builder()
+            .serve(MarkdownServer::new(MarkdownPlugin))
+            .accept(plugin_end)
+            .unwrap();
+        let host = Session::builder()
+            .serve(SiteHostServer::new(TestHost))
+            .connect(host_end)
+            .unwrap();
+        let client: MarkdownClient = host.client();
+        client.render(page).await.unwrap().unwrap()
+    })
 }
 
 fn html(page: &RenderedPage) -> String {
