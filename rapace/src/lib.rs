@@ -81,8 +81,9 @@ pub use rapace_core::session::{CancelReason, HandshakeFailure};
 pub use rapace_macros::service;
 pub use rapace_session::{
     BuildError, Call, CallError, CallWithMetadata, Caller, Cancellation, Client, Code, Context,
-    Limits, Metadata, NotSent, Reconnect, Runtime, Service, Session, SessionBuilder, SessionEnd,
-    Status, StreamClosed, StreamError, StreamSender, Streaming, Timer, TokioRuntime, Tunnel,
+    Durations, Limits, Metadata, NotSent, Reconnect, Runtime, Service, Session, SessionBuilder,
+    SessionEnd, Status, StreamClosed, StreamError, StreamSender, Streaming, Timer, TokioRuntime,
+    Tunnel,
 };
 pub use rapace_transport::{Death, ExitReason};
 
@@ -103,3 +104,8 @@ pub use rapace_plugin as plugin;
 
 #[doc(inline)]
 pub use rapace_transport as transport;
+
+/// The README's examples, as tests.
+#[cfg(all(doctest, unix, feature = "mem", feature = "plugin"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -12,6 +12,7 @@
 //! | `shared`, `driver` | one session's state, and the task that drives it |
 //! | `handlers`, `router` | running handlers, and finding them |
 //! | `encode`, `introspect`, `trace` | payloads, schema questions, spans |
+//! | `durations` | `500.ms()` |
 //!
 //! What this crate refuses to know: which transport carries the frames, how a plugin process is
 //! started, and every clock but the one its [`Runtime`] hands in.
@@ -21,6 +22,7 @@ pub mod call;
 pub mod caller;
 pub mod context;
 mod driver;
+mod durations;
 mod encode;
 pub mod error;
 mod handlers;
@@ -37,6 +39,7 @@ mod trace;
 pub use call::{Call, CallWithMetadata};
 pub use caller::{Caller, Client, Reconnect};
 pub use context::{Cancellation, Context};
+pub use durations::Durations;
 pub use error::{BuildError, CallError, NotSent, SessionEnd, StreamError};
 pub use facet;
 pub use ports::{StreamClosed, StreamSender, Streaming, Tunnel};

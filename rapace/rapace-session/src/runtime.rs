@@ -43,6 +43,7 @@ pub use production::TokioRuntime;
 mod production {
     use std::future::Future;
     use std::pin::Pin;
+    use std::sync::LazyLock;
     use std::task::{Context, Poll};
     use std::time::Duration;
 
@@ -52,7 +53,18 @@ mod production {
 
     use super::{Runtime, Task, Timer};
 
-    /// Tokio: tasks on the runtime that was current when this was made, time since then.
+    /// Where every [`TokioRuntime`] of this process counts from, so that a time which one of them
+    /// says means the same to another: a caller that survives restarts sets a deadline by its own
+    /// clock and hands it to one session after another.
+    ///
+    /// A day before the first use: clocks that tokio's tests have paused may be a little behind.
+    static ZERO: LazyLock<std::time::Instant> = LazyLock::new(|| {
+        let now = std::time::Instant::now();
+        now.checked_sub(Duration::from_secs(86_400)).unwrap_or(now)
+    });
+
+    /// Tokio: tasks on the runtime that was current when this was made, and its clock. All of a
+    /// process count from the same moment.
     #[derive(Clone, Debug)]
     pub struct TokioRuntime {
         handle: Handle,
@@ -65,7 +77,7 @@ mod production {
             let handle = Handle::try_current().ok()?;
             Some(TokioRuntime {
                 handle,
-                started: Instant::now(),
+                started: Instant::from_std(*ZERO),
             })
         }
     }

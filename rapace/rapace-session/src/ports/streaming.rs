@@ -84,6 +84,15 @@ impl<T: Send + 'static> Streaming<T> {
     }
 }
 
+impl<T: Facet<'static>> Streaming<T> {
+    /// The next item; `None` at the end. The same as `StreamExt::next`, without the import.
+    ///
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Result<T, StreamError>> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
 struct Iterated<I>(I);
 
 impl<I: Iterator> Unpin for Iterated<I> {}
