@@ -41,6 +41,10 @@ bench *ARGS:
 hostile SECONDS="150":
     cargo run --release -p rapace-cli --features hostile -- hostile --seconds {{ SECONDS }}
 
+# Fuzz one of core_receive, core_hello, stream_reader, codec_decode (needs nightly and cargo-fuzz).
+fuzz TARGET SECONDS="60":
+    cargo +nightly fuzz run {{ TARGET }} -- -max_total_time={{ SECONDS }}
+
 # A thousand plugin restarts; prints descriptors, tasks and memory before and after.
 restart-storm N="1000":
     cargo run --release -p rapace-plugin --example restart_storm -- {{ N }}
