@@ -87,6 +87,11 @@ impl<T: Facet<'static>> Codec<T> {
         Ok(codec)
     }
 
+    #[inline]
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
     /// The length in bytes that encoding `value` gives.
     ///
     /// Exact for types without ports. A port counts as five bytes, the most its number can take, since

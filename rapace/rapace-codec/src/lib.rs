@@ -6,6 +6,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`codec`] | [`Codec<T>`]: the compiled encoder and decoder of one type |
+//! | [`bound`] | [`Bound`]: a value and its codec, with the type forgotten |
 //! | `kind` | which shapes have an encoding, and why the others are refused |
 //! | `program` | the compiled form: operations with field offsets, and the compiler |
 //! | `exec` | running a program: encode, decode, size, drop of half-built values |
@@ -71,6 +72,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+pub mod bound;
 pub mod codec;
 pub mod error;
 mod exec;
@@ -84,6 +86,7 @@ pub mod port;
 mod program;
 pub mod schema;
 
+pub use bound::Bound;
 pub use codec::Codec;
 pub use error::{
     DecodeError, DecodeErrorKind, EncodeError, JsonError, PortError, Unsupported, UnsupportedType,

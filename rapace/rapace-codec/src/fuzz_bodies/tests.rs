@@ -129,14 +129,18 @@ fn check(name: &str, body: Body, data: &[u8], amplification: u64) {
 
 #[test]
 fn mutated_and_random_bytes_neither_panic_nor_leak_nor_exhaust_memory() {
-    // RAPACE_FUZZ_ROUNDS makes a longer run of the same test.
+    // Set when compiling, RAPACE_FUZZ_ROUNDS makes a longer run and RAPACE_FUZZ_SEED another one.
     let rounds = option_env!("RAPACE_FUZZ_ROUNDS")
         .and_then(|n| n.parse().ok())
         .unwrap_or(6_000);
     warm_up();
     let amplification = amplification();
     let seeds = seeds();
-    let mut random = Random(1);
+    let mut random = Random(
+        option_env!("RAPACE_FUZZ_SEED")
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(1),
+    );
     for (name, body) in ALL {
         for _ in 0..rounds {
             let mut data = if random.below(4) == 0 {
