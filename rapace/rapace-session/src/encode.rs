@@ -4,89 +4,81 @@ use std::any::Any;
 
 use bytes::Bytes;
 use facet::Facet;
-use rapace_codec::{Codec, DecodeError, EncodeError, Gather};
+use rapace_codec::{Bound, Codec, DecodeError, EncodeError, Gather};
 use rapace_core::envelope;
 use rapace_core::frame::{INLINE_LEN, InlineBytes};
 use rapace_core::{Metadata, Payload};
 
 /// Arguments or an item: the value alone.
-pub(crate) fn value<T: Facet<'static>>(
-    codec: &Codec<T>,
-    value: &T,
+pub(crate) fn value(
+    value: Bound<'_>,
     gather_bytes_min: usize,
     ports: &mut dyn Any,
 ) -> Result<Payload, EncodeError> {
-    headed(codec, value, |_| Header::EMPTY, gather_bytes_min, ports)
+    headed(value, Envelope::Absent, gather_bytes_min, ports)
 }
 
 /// A return value in its envelope, written in place ([call.envelope]).
-pub(crate) fn response<T: Facet<'static>>(
-    codec: &Codec<T>,
-    value: &T,
+pub(crate) fn response(
+    value: Bound<'_>,
     trailers: &Metadata,
     gather_bytes_min: usize,
     ports: &mut dyn Any,
 ) -> Result<Payload, EncodeError> {
     if trailers.is_empty() {
-        return headed(codec, value, Header::ok, gather_bytes_min, ports);
+        return headed(value, Envelope::Ok, gather_bytes_min, ports);
     }
     let mut body = Vec::new();
-    codec.encode(value, &mut body, ports)?;
+    value.encode(&mut body, ports)?;
     let mut out = Vec::with_capacity(body.len() + 64);
     envelope::encode_ok_header(body.len(), trailers, &mut out);
     out.extend_from_slice(&body);
     Ok(Payload::from(Bytes::from(out)))
 }
 
-/// What stands before the value: at most the ten bytes of an OK envelope.
-struct Header {
-    bytes: [u8; 10],
-    len: usize,
+/// What stands before the value.
+#[derive(Clone, Copy)]
+enum Envelope {
+    Absent,
+    Ok,
 }
 
-impl Header {
-    const EMPTY: Header = Header {
-        bytes: [0; 10],
-        len: 0,
-    };
-
+impl Envelope {
+    /// At most the ten bytes of an OK envelope; how many count.
     #[inline]
-    fn ok(body_len: usize) -> Self {
-        let (bytes, len) = envelope::ok_header(body_len);
-        Header { bytes, len }
-    }
-
-    #[inline]
-    fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len]
+    fn header(self, body_len: usize) -> ([u8; 10], usize) {
+        match self {
+            Envelope::Absent => ([0; 10], 0),
+            Envelope::Ok => envelope::ok_header(body_len),
+        }
     }
 }
 
-#[inline]
-fn headed<T: Facet<'static>>(
-    codec: &Codec<T>,
-    value: &T,
-    header: impl Fn(usize) -> Header,
+/// One function for all types: what is generic over them is compiled for every method.
+fn headed(
+    value: Bound<'_>,
+    envelope: Envelope,
     gather_bytes_min: usize,
     ports: &mut dyn Any,
 ) -> Result<Payload, EncodeError> {
-    if codec.has_ports() {
+    if value.has_ports() {
         // The numbers of ports are known only when they are written, so the body comes first.
         let mut body = Vec::new();
-        codec.encode(value, &mut body, ports)?;
-        let header = header(body.len());
-        let mut out = Vec::with_capacity(header.len + body.len());
-        out.extend_from_slice(header.as_slice());
+        value.encode(&mut body, ports)?;
+        let (header, header_len) = envelope.header(body.len());
+        let mut out = Vec::with_capacity(header_len + body.len());
+        out.extend_from_slice(&header[..header_len]);
         out.extend_from_slice(&body);
         return Ok(Payload::from(Bytes::from(out)));
     }
-    let body_len = codec.encoded_len(value);
-    let header = header(body_len);
-    let len = header.len + body_len;
+    let body_len = value.encoded_len();
+    let (header, header_len) = envelope.header(body_len);
+    let header = &header[..header_len];
+    let len = header_len + body_len;
     if len <= INLINE_LEN {
         let mut inline = [0; INLINE_LEN];
-        inline[..header.len].copy_from_slice(header.as_slice());
-        codec.encode_into(value, &mut inline[header.len..len], ports)?;
+        inline[..header_len].copy_from_slice(header);
+        value.encode_into(&mut inline[header_len..len], ports)?;
         return Ok(match InlineBytes::new(&inline[..len]) {
             Some(inline) => Payload::Inline(inline),
             None => Payload::EMPTY,
@@ -94,10 +86,10 @@ fn headed<T: Facet<'static>>(
     }
     if len >= gather_bytes_min {
         let mut gather = Gather {
-            head: header.as_slice().to_vec(),
+            head: header.to_vec(),
             splices: Vec::new(),
         };
-        codec.encode_gather(value, &mut gather, gather_bytes_min, ports)?;
+        value.encode_gather(&mut gather, gather_bytes_min, ports)?;
         let mut chunks = gather.into_chunks();
         return Ok(match chunks.len() {
             1 => Payload::Bytes(chunks.remove(0)),
@@ -105,8 +97,8 @@ fn headed<T: Facet<'static>>(
         });
     }
     let mut out = Vec::with_capacity(len);
-    out.extend_from_slice(header.as_slice());
-    codec.encode(value, &mut out, ports)?;
+    out.extend_from_slice(header);
+    value.encode(&mut out, ports)?;
     Ok(Payload::Bytes(Bytes::from(out)))
 }
 

@@ -178,6 +178,9 @@ pub struct Pace {
 /// A method that has lately been quick is measured once in so many calls: the clock costs as much
 /// as the rest of a small call.
 const MEASURED_EVERY: u32 = 16;
+/// The most that one measurement counts, in nanoseconds: an eighth of it is just above the mean
+/// at which handlers get tasks of their own.
+const SAMPLE_NS_MAX: u64 = 200_000;
 /// A method slower than this, in nanoseconds, is measured at every call.
 const QUICK_NS_MAX: u32 = 5_000;
 
@@ -201,16 +204,13 @@ impl Pace {
         calls.is_multiple_of(MEASURED_EVERY) || self.mean_ns() > QUICK_NS_MAX
     }
 
-    /// Takes one more measurement in; it counts for an eighth, and at once when it is long: one
-    /// handler that computes has held up its session already.
+    /// Takes one more measurement in; it counts for an eighth. A long one is capped so that one
+    /// handler that computes moves its method into tasks at once, and one unlucky preemption
+    /// costs no more than a few spawns.
     pub(crate) fn record(&self, ns: u64) {
-        let sample = u32::try_from(ns).unwrap_or(u32::MAX);
+        let sample = ns.min(SAMPLE_NS_MAX) as u32;
         let mean = self.mean_ns();
-        let next = if sample > 100 * QUICK_NS_MAX {
-            mean.max(sample / 8)
-        } else {
-            mean - mean / 8 + sample / 8
-        };
+        let next = mean - mean / 8 + sample / 8;
         if next != mean {
             self.mean_ns.store(next, Ordering::Relaxed);
         }

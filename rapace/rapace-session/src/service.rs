@@ -155,7 +155,7 @@ impl Responder {
         };
         let gather = self.shared.gather_bytes_min();
         let mut attach = PortAttach::new(compiled.info.response_ports());
-        match encode::response(&compiled.ret, value, trailers, gather, &mut attach) {
+        match encode::response(compiled.ret.bind(value), trailers, gather, &mut attach) {
             Ok(payload) => {
                 let response = Response {
                     payload,

@@ -116,7 +116,7 @@ impl<A: Facet<'static>, R: Facet<'static>> Call<A, R> {
         };
         let compiled = self.method.compiled().map_err(unsupported)?;
         let mut ports = PortAttach::new(&compiled.info.ports[..compiled.info.request_ports]);
-        let payload = encode::value(&compiled.args, &args, gather_bytes_min, &mut ports)
+        let payload = encode::value(compiled.args.bind(&args), gather_bytes_min, &mut ports)
             .map_err(|error| CallError::Encode(error.to_string().into()))?;
         Ok((payload, ports))
     }

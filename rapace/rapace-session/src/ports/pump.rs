@@ -81,7 +81,7 @@ where
         while items < BATCH_ITEMS && bytes < BATCH_BYTES {
             match Pin::new(&mut self.items).poll_next(cx) {
                 Poll::Ready(Some(Ok(item))) => {
-                    match encode::value(&self.codec, &item, gather_bytes_min, &mut ()) {
+                    match encode::value(self.codec.bind(&item), gather_bytes_min, &mut ()) {
                         Ok(payload) => {
                             items += 1;
                             bytes += payload.len();

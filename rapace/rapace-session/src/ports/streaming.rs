@@ -197,7 +197,7 @@ impl<T: Facet<'static> + Send> Port for Streaming<T> {
         let Some(attach) = cx.downcast_mut::<PortAttach>() else {
             return Err(PortError::new("a stream cannot be sent here"));
         };
-        let codec = Codec::<T>::new().map_err(|problem| PortError::new(problem.to_string()))?;
+        let codec = Codec::<T>::cached().map_err(|problem| PortError::new(problem.to_string()))?;
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let source: Box<dyn super::pump::ItemSource> =
             match std::mem::replace(&mut *inner, Inner::Taken) {
@@ -213,7 +213,7 @@ impl<T: Facet<'static> + Send> Port for Streaming<T> {
         let Some(accept) = cx.downcast_mut::<PortAccept>() else {
             return Err(PortError::new("a stream cannot be received here"));
         };
-        let codec = Codec::<T>::new().map_err(|problem| PortError::new(problem.to_string()))?;
+        let codec = Codec::<T>::cached().map_err(|problem| PortError::new(problem.to_string()))?;
         let (session, link) = accept.accept(ordinal, port, WireKind::Stream)?;
         let receiver = Receiver::new(session, link);
         Ok(Streaming {
