@@ -33,7 +33,11 @@ async fn row_01_a_panic_and_an_unknown_method_answer_at_once() {
     let (code, message) = status(within(nowhere.method()).await);
     assert_eq!(code, Code::UNIMPLEMENTED, "{message}");
     assert_eq!(within(labs.client().quick(3)).await.expect("quick"), 3);
-    assert_eq!(before.elapsed(), Duration::ZERO, "an answer waited for a timer");
+    assert_eq!(
+        before.elapsed(),
+        Duration::ZERO,
+        "an answer waited for a timer"
+    );
     quiet([&labs.host, &labs.plugin]).await;
 }
 
@@ -51,7 +55,11 @@ async fn row_05_a_dropped_call_cancels_its_handler_and_tears_no_frame() {
     until("the handlers are dropped", || labs.at_plugin.holding() == 0).await;
     let tokens = std::mem::take(&mut *labs.at_plugin.tokens.lock().expect("tokens"));
     assert_eq!(tokens.len(), 50);
-    assert!(tokens.iter().all(rapace_session::Cancellation::is_cancelled));
+    assert!(
+        tokens
+            .iter()
+            .all(rapace_session::Cancellation::is_cancelled)
+    );
     // Large requests, given up at every stage of being sent.
     for at in 0..200_u32 {
         let data = Bytes::from(vec![1; 300_000]);
@@ -112,12 +120,20 @@ async fn row_20_exactly_one_outcome() {
     let mut sums = [0; 3];
     while let Some(outcomes) = within(tasks.join_next()).await {
         let outcomes = outcomes.expect("a task");
-        sums.iter_mut().zip(outcomes).for_each(|(sum, one)| *sum += one);
+        sums.iter_mut()
+            .zip(outcomes)
+            .for_each(|(sum, one)| *sum += one);
     }
     assert_eq!(sums.iter().sum::<u32>(), 16 * 300);
-    assert!(sums[0] > 0 && sums[1] > 0, "the race did not happen: {sums:?}");
+    assert!(
+        sums[0] > 0 && sums[1] > 0,
+        "the race did not happen: {sums:?}"
+    );
     quiet([&labs.host, &labs.plugin]).await;
-    assert_eq!(within(labs.client().quick(1)).await.expect("still alive"), 1);
+    assert_eq!(
+        within(labs.client().quick(1)).await.expect("still alive"),
+        1
+    );
 }
 
 #[tokio::test]
@@ -199,8 +215,14 @@ async fn a_handler_that_computes_long_does_not_hold_up_the_others() {
     }
     let others = before.elapsed();
     assert!(!computing.is_finished(), "too slow to tell");
-    assert!(others < Duration::from_millis(300), "20 calls took {others:?}");
-    assert_eq!(within(computing).await.expect("task").expect("compute"), 400);
+    assert!(
+        others < Duration::from_millis(300),
+        "20 calls took {others:?}"
+    );
+    assert_eq!(
+        within(computing).await.expect("task").expect("compute"),
+        400
+    );
 }
 
 #[tokio::test]
@@ -211,7 +233,12 @@ async fn a_call_that_is_never_polled_sends_nothing_and_one_polled_after_its_end_
     let mut call = client.quick(1);
     assert_eq!(within(&mut call).await.expect("quick"), 1);
     assert!(matches!(within(&mut call).await, Err(CallError::Encode(_))));
-    assert_eq!(labs.at_plugin.notes.load(std::sync::atomic::Ordering::SeqCst), 0);
+    assert_eq!(
+        labs.at_plugin
+            .notes
+            .load(std::sync::atomic::Ordering::SeqCst),
+        0
+    );
 }
 
 #[tokio::test]
@@ -220,6 +247,9 @@ async fn a_call_on_a_session_that_is_over_was_not_sent() {
     within(labs.host.ready()).await.expect("ready");
     within(labs.host.close()).await;
     let error = within(labs.client().quick(1)).await.expect_err("closed");
-    assert!(matches!(error, CallError::NotSent(NotSent::Ended(_))), "{error:?}");
+    assert!(
+        matches!(error, CallError::NotSent(NotSent::Ended(_))),
+        "{error:?}"
+    );
     assert!(error.is_safe_to_retry());
 }

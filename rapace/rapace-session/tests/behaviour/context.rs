@@ -16,7 +16,12 @@ async fn a_handler_sees_who_asks_with_what_and_until_when() {
     assert_eq!(labs.host.peer_name().as_deref(), Some("plugin"));
     assert_eq!(labs.plugin.peer_name().as_deref(), Some("host"));
     let plain = within(labs.client().about()).await.expect("about");
-    let nothing = About { peer: Some("host".to_owned()), tag: None, entries: 0, millis_left: None };
+    let nothing = About {
+        peer: Some("host".to_owned()),
+        tag: None,
+        entries: 0,
+        millis_left: None,
+    };
     assert_eq!(plain, nothing);
     let call = labs
         .client()
@@ -28,7 +33,10 @@ async fn a_handler_sees_who_asks_with_what_and_until_when() {
     assert_eq!(about.tag, Some(Bytes::from_static(b"red")));
     let left = about.millis_left.expect("a deadline");
     assert!((4_990..=5_000).contains(&left), "{left} ms are left");
-    assert_eq!(trailers.get("seen").map(|seen| &seen[..]), Some(&b"yes"[..]));
+    assert_eq!(
+        trailers.get("seen").map(|seen| &seen[..]),
+        Some(&b"yes"[..])
+    );
     // And the other way round.
     let back: LabClient = labs.plugin.client();
     let about = within(back.about()).await.expect("about");
@@ -40,7 +48,10 @@ async fn handlers_call_back_in_the_middle_of_serving_both_ways_at_once() {
     let labs = Labs::new();
     let from = |session: &Session| session.client::<LabClient>();
     assert_eq!(within(from(&labs.host).bounce(3)).await.expect("bounce"), 3);
-    assert_eq!(within(from(&labs.plugin).bounce(3)).await.expect("bounce"), 3);
+    assert_eq!(
+        within(from(&labs.plugin).bounce(3)).await.expect("bounce"),
+        3
+    );
     let mut bounces = tokio::task::JoinSet::new();
     for at in 0..50 {
         bounces.spawn(from(&labs.host).bounce(at % 9));
@@ -89,7 +100,12 @@ async fn a_context_that_is_kept_does_not_keep_the_session_open() {
     let labs = Labs::new();
     labs.at_plugin.gate.open(1);
     within(labs.client().hold()).await.expect("held");
-    let crate::lab::Labs { host, plugin, at_plugin, .. } = labs;
+    let crate::lab::Labs {
+        host,
+        plugin,
+        at_plugin,
+        ..
+    } = labs;
     drop(plugin);
     let end = within(host.closed()).await;
     assert!(end.is_clean(), "{end:?}");

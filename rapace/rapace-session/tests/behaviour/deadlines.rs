@@ -20,7 +20,11 @@ async fn a_deadline_that_has_passed_before_sending_sends_nothing() {
     let call = labs.client().hold().deadline(Duration::ZERO);
     assert!(passed(&within(call).await.expect_err("passed")));
     tokio::time::sleep(5 * MS).await;
-    assert_eq!(labs.at_plugin.tokens.lock().expect("tokens").len(), 0, "it was sent");
+    assert_eq!(
+        labs.at_plugin.tokens.lock().expect("tokens").len(),
+        0,
+        "it was sent"
+    );
     quiet([&labs.host, &labs.plugin]).await;
 }
 
@@ -79,7 +83,13 @@ async fn a_deadline_ends_with_the_response_and_streams_outlive_it() {
     let labs = Labs::new();
     let call = labs.client().feed().deadline(50 * MS);
     let mut items = within(call).await.expect("feed");
-    let sender = labs.at_plugin.feed.lock().expect("feed").take().expect("a sender");
+    let sender = labs
+        .at_plugin
+        .feed
+        .lock()
+        .expect("feed")
+        .take()
+        .expect("a sender");
     tokio::time::sleep(200 * MS).await;
     within(sender.send(1)).await.expect("still open");
     let item = within(futures_util::StreamExt::next(&mut items)).await;

@@ -14,7 +14,11 @@ use crate::raw_peer::{RawPeer, hello, strange_method};
 use crate::{quiet, within};
 
 /// A session with a call that waits for it, and its peer.
-fn waiting() -> (Session, tokio::task::JoinHandle<Result<u32, CallError>>, RawPeer) {
+fn waiting() -> (
+    Session,
+    tokio::task::JoinHandle<Result<u32, CallError>>,
+    RawPeer,
+) {
     let (a, b) = rapace_mem::pair();
     let host = Session::builder().connect(a).expect("host");
     let client: LabClient = host.client();
@@ -49,7 +53,13 @@ async fn fails(
 async fn is_told(peer: &mut RawPeer) {
     let message = within(peer.message()).await;
     assert!(
-        matches!(&message, Message::Close { channel: ChannelId(0), error: Some(_) }),
+        matches!(
+            &message,
+            Message::Close {
+                channel: ChannelId(0),
+                error: Some(_)
+            }
+        ),
         "{message:?}"
     );
     within(peer.recv()).await.expect_err("and then closed");
@@ -60,19 +70,35 @@ async fn row_03_ready_and_calls_fail_with_the_handshakes_reason() {
     let before = tokio::time::Instant::now();
     let (host, call, mut peer) = waiting();
     let version = 0x0002_0000;
-    peer.hello(&Hello { protocol_version: version, ..hello(Role::Acceptor) }).await;
-    fails(host, call, |why| matches!(why, HandshakeFailure::Version { theirs } if *theirs == version)).await;
+    peer.hello(&Hello {
+        protocol_version: version,
+        ..hello(Role::Acceptor)
+    })
+    .await;
+    fails(
+        host,
+        call,
+        |why| matches!(why, HandshakeFailure::Version { theirs } if *theirs == version),
+    )
+    .await;
     is_told(&mut peer).await;
 
     let (host, call, mut peer) = waiting();
     peer.hello(&hello(Role::Initiator)).await;
-    fails(host, call, |why| matches!(why, HandshakeFailure::SameRole(Role::Initiator))).await;
+    fails(host, call, |why| {
+        matches!(why, HandshakeFailure::SameRole(Role::Initiator))
+    })
+    .await;
     is_told(&mut peer).await;
 
     let (host, call, mut peer) = waiting();
     let desc = Descriptor::new(ChannelId::CONTROL, MethodId(0), Flags::CONTROL);
-    peer.send(Frame::new(desc, Payload::copy_from_slice(&[0xFF; 9]))).await;
-    fails(host, call, |why| matches!(why, HandshakeFailure::Undecodable(_))).await;
+    peer.send(Frame::new(desc, Payload::copy_from_slice(&[0xFF; 9])))
+        .await;
+    fails(host, call, |why| {
+        matches!(why, HandshakeFailure::Undecodable(_))
+    })
+    .await;
     is_told(&mut peer).await;
 
     let (host, call, mut peer) = waiting();
@@ -82,7 +108,11 @@ async fn row_03_ready_and_calls_fail_with_the_handshakes_reason() {
 
     let (host, call, mut peer) = waiting();
     let error = Some("no room".to_owned());
-    peer.control(&Message::Close { channel: ChannelId(0), error }).await;
+    peer.control(&Message::Close {
+        channel: ChannelId(0),
+        error,
+    })
+    .await;
     fails(host, call, |why| {
         matches!(why, HandshakeFailure::Refused(why) if why == "no room")
             || matches!(why, HandshakeFailure::NotHello)
@@ -92,7 +122,11 @@ async fn row_03_ready_and_calls_fail_with_the_handshakes_reason() {
     let (host, call, peer) = waiting();
     drop(peer);
     fails(host, call, |why| matches!(why, HandshakeFailure::Link(_))).await;
-    assert_eq!(before.elapsed(), Duration::ZERO, "a failure waited for a timer");
+    assert_eq!(
+        before.elapsed(),
+        Duration::ZERO,
+        "a failure waited for a timer"
+    );
 
     let (host, call, mut peer) = waiting();
     fails(host, call, |why| matches!(why, HandshakeFailure::Timeout)).await;
@@ -156,21 +190,30 @@ async fn row_23_other_types_are_named() {
         .accept(b)
         .expect("plugin");
     let shop: old::ShopClient = host.client();
-    let order = || old::Order { item: "tea".to_owned(), size: 3 };
+    let order = || old::Order {
+        item: "tea".to_owned(),
+        size: 3,
+    };
     let error = within(shop.order(order())).await.expect_err("other types");
     let CallError::SchemaMismatch { method, difference } = &error else {
         panic!("{error:?}")
     };
     assert_eq!(method, "Shop.order");
     for part in ["size", "u32", "u64"] {
-        assert!(difference.contains(part), "{part:?} is not named in: {difference}");
+        assert!(
+            difference.contains(part),
+            "{part:?} is not named in: {difference}"
+        );
     }
     assert!(error.is_safe_to_retry());
     assert_eq!(error.code(), Code::INCOMPATIBLE_SCHEMA);
     // Methods that did not change go on working.
     assert_eq!(within(shop.count()).await.expect("same types"), 0);
     assert_eq!(orders.load(Ordering::SeqCst), 0, "the order was sent");
-    assert_eq!(within(shop.gone()).await.expect_err("gone").code(), Code::UNIMPLEMENTED);
+    assert_eq!(
+        within(shop.gone()).await.expect_err("gone").code(),
+        Code::UNIMPLEMENTED
+    );
     quiet([&host, &plugin]).await;
 }
 
@@ -179,26 +222,47 @@ async fn a_peer_that_does_not_say_how_it_sees_a_method_cannot_hold_the_caller_up
     let (host, call, mut peer) = waiting();
     // It lists the very method that would be asked, with other types, too.
     let methods = vec![strange_method("Lab.quick"), strange_method("Rapace.schema")];
-    peer.hello(&Hello { methods, ..hello(Role::Acceptor) }).await;
+    peer.hello(&Hello {
+        methods,
+        ..hello(Role::Acceptor)
+    })
+    .await;
     let error = within(call).await.expect("task").expect_err("other types");
-    assert!(matches!(&error, CallError::SchemaMismatch { .. }), "{error:?}");
+    assert!(
+        matches!(&error, CallError::SchemaMismatch { .. }),
+        "{error:?}"
+    );
     drop(host);
 
     let (host, call, mut peer) = waiting();
     let methods = vec![strange_method("Lab.quick")];
-    peer.hello(&Hello { methods, ..hello(Role::Acceptor) }).await;
+    peer.hello(&Hello {
+        methods,
+        ..hello(Role::Acceptor)
+    })
+    .await;
     let client: LabClient = host.client();
     within(host.ready()).await.expect("ready");
     let before = tokio::time::Instant::now();
     let bounded = client.quick(1).deadline(Duration::from_millis(100));
     let error = within(bounded).await.expect_err("other types");
     assert!(
-        matches!(&error, CallError::SchemaMismatch { .. } | CallError::DeadlineExceeded),
+        matches!(
+            &error,
+            CallError::SchemaMismatch { .. } | CallError::DeadlineExceeded
+        ),
         "{error:?}"
     );
-    assert!(before.elapsed() < Duration::from_millis(200), "{:?}", before.elapsed());
+    assert!(
+        before.elapsed() < Duration::from_millis(200),
+        "{:?}",
+        before.elapsed()
+    );
     let error = within(call).await.expect("task").expect_err("other types");
-    assert!(matches!(&error, CallError::SchemaMismatch { .. }), "{error:?}");
+    assert!(
+        matches!(&error, CallError::SchemaMismatch { .. }),
+        "{error:?}"
+    );
     drop(peer);
 }
 
@@ -215,8 +279,18 @@ async fn row_24_a_restarted_peer_has_another_epoch_and_what_belonged_to_the_old_
     within(second.host.ready()).await.expect("ready");
     assert_ne!(second.host.peer_epoch().expect("an epoch"), old_epoch);
     assert!(within(old_client.quick(1)).await.is_err());
-    assert!(within(futures_util::StreamExt::collect::<Vec<_>>(items)).await.pop().is_some_and(|last| last.is_err()));
-    assert_eq!(within(second.client().quick(2)).await.expect("the new life"), 2);
+    assert!(
+        within(futures_util::StreamExt::collect::<Vec<_>>(items))
+            .await
+            .pop()
+            .is_some_and(|last| last.is_err())
+    );
+    assert_eq!(
+        within(second.client().quick(2))
+            .await
+            .expect("the new life"),
+        2
+    );
     assert_ne!(first.host.peer_epoch(), second.host.peer_epoch());
 }
 
@@ -230,14 +304,25 @@ async fn row_09_a_stream_may_be_opened_before_or_after_its_request_but_not_after
         .accept(b)
         .expect("session");
     let mut peer = RawPeer::new(a);
-    let window = ("rapace.window".to_owned(), bytes::Bytes::from_static(&[0, 0, 1, 0]));
-    peer.hello(&Hello { params: vec![window], ..hello(Role::Initiator) }).await;
+    let window = (
+        "rapace.window".to_owned(),
+        bytes::Bytes::from_static(&[0, 0, 1, 0]),
+    );
+    peer.hello(&Hello {
+        params: vec![window],
+        ..hello(Role::Initiator)
+    })
+    .await;
     within(session.ready()).await.expect("ready");
     let total = MethodId(rapace_codec::method_id("Lab", "total"));
     let open = |channel: u32, attach: Option<u32>| {
         Message::Open(OpenChannel {
             channel: ChannelId(channel),
-            kind: if attach.is_some() { ChannelKind::Stream } else { ChannelKind::Call },
+            kind: if attach.is_some() {
+                ChannelKind::Stream
+            } else {
+                ChannelKind::Call
+            },
             attach: attach.map(|call| Attach {
                 call: ChannelId(call),
                 port: 1,
@@ -256,7 +341,11 @@ async fn row_09_a_stream_may_be_opened_before_or_after_its_request_but_not_after
     peer.control(&open(3, Some(1))).await;
     peer.send(data(3)).await;
     peer.request(1, total, vec![1]).await;
-    let answer = within(peer.response()).await.body.expect("a body").into_bytes();
+    let answer = within(peer.response())
+        .await
+        .body
+        .expect("a body")
+        .into_bytes();
     assert_eq!(&answer[..], [42], "21 as a zigzag");
     // The stream is opened after the request.
     peer.request(5, total, vec![1]).await;
@@ -279,7 +368,10 @@ async fn row_09_a_stream_may_be_opened_before_or_after_its_request_but_not_after
         peer.request(13 + 2 * at as u32, quick, bad).await;
         let status = within(peer.response()).await.status;
         assert_eq!(status.code, Code::INVALID_ARGUMENT, "{status:?}");
-        assert!(status.message.contains(|c: char| c.is_ascii_digit()), "no position: {status:?}");
+        assert!(
+            status.message.contains(|c: char| c.is_ascii_digit()),
+            "no position: {status:?}"
+        );
     }
     peer.request(21, total, vec![2]).await;
     let status = within(peer.response()).await.status;

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use facet::Facet;
 use futures_util::StreamExt as _;
-use rapace_session::{Cancellation, Client as _, Context, Limits, Session, StreamSender, Streaming};
+use rapace_session::{
+    Cancellation, Client as _, Context, Limits, Session, StreamSender, Streaming,
+};
 use tokio::sync::Semaphore;
 
 /// What a handler sees of its call.
@@ -133,7 +135,11 @@ async fn sum(mut items: Streaming<u32>) -> i64 {
 impl Lab for Bench {
     async fn hold(&self, cx: &Context) -> u32 {
         let _holding = Holding::start(&self.0.holding);
-        self.0.tokens.lock().expect("tokens").push(cx.cancellation());
+        self.0
+            .tokens
+            .lock()
+            .expect("tokens")
+            .push(cx.cancellation());
         self.0.contexts.lock().expect("contexts").push(cx.clone());
         self.0.gate.pass().await;
         1
@@ -146,7 +152,10 @@ impl Lab for Bench {
 
     async fn about(&self, cx: &Context) -> About {
         cx.set_trailer("seen", "yes").expect("a good trailer");
-        assert!(cx.set_trailer("Seen", "no").is_err(), "upper case is refused");
+        assert!(
+            cx.set_trailer("Seen", "no").is_err(),
+            "upper case is refused"
+        );
         About {
             peer: cx.peer_name(),
             tag: cx.metadata("tag").cloned(),

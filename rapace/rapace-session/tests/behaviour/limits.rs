@@ -20,7 +20,10 @@ async fn row_17_a_payload_over_16_mb_travels_and_one_over_the_limit_is_a_clear_e
     for client in [labs.client(), host.client::<LabClient>()] {
         let len = 20_000_000;
         let data = Bytes::from(vec![1; len]);
-        assert_eq!(within(client.weigh(data)).await.expect("there") as usize, len);
+        assert_eq!(
+            within(client.weigh(data)).await.expect("there") as usize,
+            len
+        );
         let back = within(client.zeros(len as u32)).await.expect("back");
         assert_eq!(back.len(), len);
     }
@@ -30,7 +33,10 @@ async fn row_17_a_payload_over_16_mb_travels_and_one_over_the_limit_is_a_clear_e
         max_payload_size: 1 << 20,
         ..Limits::default()
     };
-    for (here, there) in [(Limits::default(), small.clone()), (small, Limits::default())] {
+    for (here, there) in [
+        (Limits::default(), small.clone()),
+        (small, Limits::default()),
+    ] {
         let labs = Labs::with(here, there);
         let client = labs.client();
         let error = within(client.weigh(Bytes::from(vec![1; 2 << 20]))).await;
@@ -76,9 +82,14 @@ async fn more_calls_than_the_peer_allows_are_not_sent() {
     within(labs.host.ready()).await.expect("ready");
     let held: Vec<_> = (0..4).map(|_| tokio::spawn(labs.client().hold())).collect();
     until("four are held", || labs.at_plugin.holding() == 4).await;
-    let error = within(labs.client().quick(1)).await.expect_err("one too many");
+    let error = within(labs.client().quick(1))
+        .await
+        .expect_err("one too many");
     assert!(
-        matches!(error, CallError::NotSent(NotSent::TooManyCalls { limit: 4 })),
+        matches!(
+            error,
+            CallError::NotSent(NotSent::TooManyCalls { limit: 4 })
+        ),
         "{error:?}"
     );
     assert_eq!(error.code(), Code::RESOURCE_EXHAUSTED);
@@ -100,15 +111,23 @@ async fn more_channels_than_the_peer_allows_fail_the_call_that_needs_them() {
     within(labs.host.ready()).await.expect("ready");
     // A call and two streams are three.
     let some = || Some(Streaming::from_iter(0..3_u32));
-    let error = within(client.either(some(), some())).await.expect_err("three");
+    let error = within(client.either(some(), some()))
+        .await
+        .expect_err("three");
     assert!(
-        matches!(error, CallError::NotSent(NotSent::TooManyChannels { limit: 2 })),
+        matches!(
+            error,
+            CallError::NotSent(NotSent::TooManyChannels { limit: 2 })
+        ),
         "{error:?}"
     );
-    assert_eq!(within(client.either(some(), None)).await.expect("two"), (3, -7));
+    assert_eq!(
+        within(client.either(some(), None)).await.expect("two"),
+        (3, -7)
+    );
     // The callee opens the streams of its answers.
-    let first = within(client.feed()).await.expect("first");
-    let second = within(client.feed()).await.expect("second");
+    let first = within(client.flood(1000)).await.expect("first");
+    let second = within(client.flood(1000)).await.expect("second");
     let error = within(client.feed()).await.expect_err("third");
     assert_eq!(error.code(), Code::RESOURCE_EXHAUSTED, "{error}");
     assert_eq!(within(client.quick(1)).await.expect("quick"), 1);
@@ -133,7 +152,12 @@ async fn metadata_beyond_the_limits_is_not_sent() {
         client.about().metadata("twice", "v").metadata("twice", "v"),
         client.about().metadata("k".repeat(257), "v"),
         client.about().metadata("k", vec![0; 16 * 1024 + 1]),
-        client.about().metadata("a", big()).metadata("b", big()).metadata("c", big()).metadata("d", big()),
+        client
+            .about()
+            .metadata("a", big())
+            .metadata("b", big())
+            .metadata("c", big())
+            .metadata("d", big()),
         many,
     ];
     for (at, call) in bad.into_iter().enumerate() {

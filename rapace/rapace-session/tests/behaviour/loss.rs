@@ -24,7 +24,9 @@ async fn row_02_a_cut_link_fails_every_call_stream_and_tunnel_with_how_the_peer_
         .accept(b)
         .expect("plugin");
     let client: TestbedClient = host.client();
-    let naps: Vec<_> = (0..20).map(|_| tokio::spawn(client.nap(3_600_000))).collect();
+    let naps: Vec<_> = (0..20)
+        .map(|_| tokio::spawn(client.nap(3_600_000)))
+        .collect();
     let mut counted = within(client.count(1_000_000)).await.expect("count");
     assert_eq!(counted.next().await.expect("one").expect("item"), 0);
     let (sender, numbers) = Streaming::channel(1);
@@ -46,8 +48,14 @@ async fn row_02_a_cut_link_fails_every_call_stream_and_tunnel_with_how_the_peer_
         assert_eq!(&*death.seen, "killed");
         assert!(error.is_lost() && !error.is_safe_to_retry());
     }
-    assert!(matches!(within(sum).await.expect("task"), Err(CallError::PeerDied(_))));
-    assert!(matches!(within(pipe).await.expect("task"), Err(CallError::PeerDied(_))));
+    assert!(matches!(
+        within(sum).await.expect("task"),
+        Err(CallError::PeerDied(_))
+    ));
+    assert!(matches!(
+        within(pipe).await.expect("task"),
+        Err(CallError::PeerDied(_))
+    ));
     within(sender.closed()).await;
     // What had arrived is still read, in order, and then the reason.
     let mut next = 1;
@@ -62,14 +70,25 @@ async fn row_02_a_cut_link_fails_every_call_stream_and_tunnel_with_how_the_peer_
         }
         next += 1;
     }
-    assert!(within(counted.next()).await.is_none(), "an end after the error");
-    let error = within(tunnel.read(&mut echoed)).await.expect_err("no end of file");
+    assert!(
+        within(counted.next()).await.is_none(),
+        "an end after the error"
+    );
+    let error = within(tunnel.read(&mut echoed))
+        .await
+        .expect_err("no end of file");
     assert!(error.to_string().contains("killed"), "{error}");
-    within(tunnel.write_all(b"more")).await.expect_err("no more writing");
+    within(tunnel.write_all(b"more"))
+        .await
+        .expect_err("no more writing");
     let end = within(host.closed()).await;
     assert!(killed(&end), "{end:?}");
     assert!(matches!(host.end(), Some(end) if killed(&end)));
-    assert_eq!(before.elapsed(), Duration::ZERO, "somebody waited for a timer");
+    assert_eq!(
+        before.elapsed(),
+        Duration::ZERO,
+        "somebody waited for a timer"
+    );
     let error = within(client.add(1, 1)).await.expect_err("over");
     let CallError::NotSent(NotSent::Ended(end)) = &error else {
         panic!("{error:?}")
@@ -107,7 +126,10 @@ async fn a_stream_in_an_answer_that_arrived_before_the_end_is_read_to_its_end_or
     labs.kill.kill();
     within(labs.host.closed()).await;
     let mut items = within(call).await.expect("the answer had arrived");
-    let error = within(items.next()).await.expect("no clean end").expect_err("lost");
+    let error = within(items.next())
+        .await
+        .expect("no clean end")
+        .expect_err("lost");
     assert!(matches!(error, StreamError::Lost(_)), "{error:?}");
 }
 
@@ -147,7 +169,10 @@ async fn a_session_whose_runtime_is_shut_down_tells_everybody() {
     let end = within(host.closed()).await;
     assert!(matches!(end, SessionEnd::RuntimeStopped), "{end:?}");
     let error = within(nap).await.expect("task").expect_err("lost");
-    assert!(matches!(error, CallError::MaybeSent(SessionEnd::RuntimeStopped)), "{error:?}");
+    assert!(
+        matches!(error, CallError::MaybeSent(SessionEnd::RuntimeStopped)),
+        "{error:?}"
+    );
     let last = within(counted.collect::<Vec<_>>()).await.pop();
     assert!(matches!(last, Some(Err(StreamError::Lost(_)))), "{last:?}");
     let end = within(plugin.closed()).await;

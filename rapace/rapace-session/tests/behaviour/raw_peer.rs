@@ -4,7 +4,9 @@ use std::future::poll_fn;
 
 use bytes::Bytes;
 
-use rapace_core::control::{Features, Hello, HelloLimits, HelloMethod, Message, PROTOCOL_VERSION, Role};
+use rapace_core::control::{
+    Features, Hello, HelloLimits, HelloMethod, Message, PROTOCOL_VERSION, Role,
+};
 use rapace_core::envelope::Envelope;
 use rapace_core::{ChannelId, Descriptor, Flags, Frame, MethodId, Payload};
 use rapace_mem::MemTransport;
@@ -30,18 +32,24 @@ impl RawPeer {
 
     pub async fn control(&mut self, message: &Message) {
         let desc = Descriptor::new(ChannelId::CONTROL, message.verb(), Flags::CONTROL);
-        self.send(Frame::new(desc, Payload::from(Bytes::from(message.encode())))).await;
+        self.send(Frame::new(
+            desc,
+            Payload::from(Bytes::from(message.encode())),
+        ))
+        .await;
     }
 
     pub async fn hello(&mut self, hello: &Hello) {
         let desc = Descriptor::new(ChannelId::CONTROL, MethodId(0), Flags::CONTROL);
-        self.send(Frame::new(desc, Payload::from(Bytes::from(hello.encode())))).await;
+        self.send(Frame::new(desc, Payload::from(Bytes::from(hello.encode()))))
+            .await;
     }
 
     /// A request without an OpenChannel ([call.implicit]).
     pub async fn request(&mut self, channel: u32, method: MethodId, payload: Vec<u8>) {
         let desc = Descriptor::new(ChannelId(channel), method, Flags::DATA | Flags::EOS);
-        self.send(Frame::new(desc, Payload::from(Bytes::from(payload)))).await;
+        self.send(Frame::new(desc, Payload::from(Bytes::from(payload))))
+            .await;
     }
 
     pub async fn recv(&mut self) -> Result<Frame, LinkError> {

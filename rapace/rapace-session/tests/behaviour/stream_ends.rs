@@ -20,10 +20,19 @@ async fn a_reader_that_drops_its_stream_stops_the_sender() {
     labs.at_plugin.gate.open(1);
     // The loss of a required port is the loss of the call ([stream.life]).
     let outcome = within(call).await.expect("task");
-    assert!(matches!(outcome, Ok(2) | Err(CallError::Cancelled(_))), "{outcome:?}");
+    assert!(
+        matches!(outcome, Ok(2) | Err(CallError::Cancelled(_))),
+        "{outcome:?}"
+    );
     // Caller reads.
     let items = within(labs.client().feed()).await.expect("feed");
-    let sender = labs.at_plugin.feed.lock().expect("feed").take().expect("a sender");
+    let sender = labs
+        .at_plugin
+        .feed
+        .lock()
+        .expect("feed")
+        .take()
+        .expect("a sender");
     within(sender.send(1)).await.expect("sent");
     assert!(sender.closed().now_or_never().is_none());
     drop(items);
@@ -57,7 +66,9 @@ async fn a_cancelled_call_ends_the_streams_of_both_directions() {
 #[tokio::test]
 async fn a_source_that_panics_breaks_its_stream() {
     let labs = Labs::new();
-    let mut items = within(labs.client().panics_after(5)).await.expect("the answer");
+    let mut items = within(labs.client().panics_after(5))
+        .await
+        .expect("the answer");
     let mut whole = 0;
     let error = loop {
         match within(items.next()).await {
@@ -83,9 +94,14 @@ async fn a_source_that_panics_breaks_its_stream() {
 #[tokio::test]
 async fn a_stream_that_is_passed_on_breaks_where_its_source_breaks() {
     let labs = Labs::new();
-    let broken = within(labs.client().panics_after(5)).await.expect("the answer");
+    let broken = within(labs.client().panics_after(5))
+        .await
+        .expect("the answer");
     let outcome = within(labs.client().total(broken)).await;
-    assert!(matches!(outcome, Ok(-1) | Err(_)), "taken for all of it: {outcome:?}");
+    assert!(
+        matches!(outcome, Ok(-1) | Err(_)),
+        "taken for all of it: {outcome:?}"
+    );
     quiet([&labs.host, &labs.plugin]).await;
 }
 
@@ -101,10 +117,16 @@ async fn a_stream_can_be_sent_once() {
     let (mut kept, passed) = Tunnel::pair();
     drop(passed);
     let mut buffer = [0; 4];
-    within(kept.read(&mut buffer)).await.expect_err("nobody is there");
-    within(kept.write_all(b"x")).await.expect_err("nobody is there");
+    within(kept.read(&mut buffer))
+        .await
+        .expect_err("nobody is there");
+    within(kept.write_all(b"x"))
+        .await
+        .expect_err("nobody is there");
     let (kept, mut passed) = Tunnel::pair();
-    within(passed.read(&mut buffer)).await.expect_err("the wrong end");
+    within(passed.read(&mut buffer))
+        .await
+        .expect_err("the wrong end");
     drop(kept);
 }
 
@@ -113,7 +135,13 @@ async fn a_stream_outlives_its_call_and_the_last_client() {
     let labs = Labs::new();
     let client = labs.client();
     let mut items = within(client.feed()).await.expect("feed");
-    let sender = labs.at_plugin.feed.lock().expect("feed").take().expect("a sender");
+    let sender = labs
+        .at_plugin
+        .feed
+        .lock()
+        .expect("feed")
+        .take()
+        .expect("a sender");
     let crate::lab::Labs { host, plugin, .. } = labs;
     drop((client, host));
     for n in 0..1000 {
@@ -137,7 +165,14 @@ async fn an_item_larger_than_the_window_passes() {
     let labs = Labs::with(narrow.clone(), narrow);
     let mut items = within(labs.client().flood(100_000)).await.expect("flood");
     for _ in 0..20 {
-        assert_eq!(within(items.next()).await.expect("more").expect("whole").len(), 100_000);
+        assert_eq!(
+            within(items.next())
+                .await
+                .expect("more")
+                .expect("whole")
+                .len(),
+            100_000
+        );
     }
     drop(items);
     until("the flood stops", || labs.plugin.table_sizes().ports == 0).await;
