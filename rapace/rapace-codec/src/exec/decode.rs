@@ -21,6 +21,8 @@ use crate::program::{ArcOp, ArrayOp, Block, BoxedOp, EnumOp, Op, OptionOp, Progr
 /// The value that `bytes` encode. With `frame`, which must be the same bytes, `Bytes` fields are
 /// slices of it.
 ///
+/// All that is generic is here, so that each further type costs the user's program a few instructions.
+///
 /// # Safety
 ///
 /// `program` was compiled from the shape of `T`.
@@ -32,46 +34,61 @@ pub(crate) unsafe fn decode<T: Facet<'static>>(
     ports: &mut dyn Any,
 ) -> Result<T, DecodeError> {
     let mut value = MaybeUninit::<T>::uninit();
-    let root = program.root();
-    if root.flat {
-        let range = bytes.as_ptr_range();
-        // SAFETY: `value` is memory for a `T`, which the root block builds.
-        let end = unsafe { flat::decode(root, value.as_mut_ptr().cast(), range.start, range.end) };
-        if end == range.end {
-            // SAFETY: the root block succeeded.
-            return Ok(unsafe { value.assume_init() });
+    let into = value.as_mut_ptr().cast();
+    // SAFETY: `into` is memory for a `T`, which is what the program decodes.
+    match unsafe { decode_into(program, bytes, frame, ports, into) } {
+        // SAFETY: the value has been built.
+        Ok(()) => Ok(unsafe { value.assume_init() }),
+        Err(failure) => {
+            if failure.built {
+                // SAFETY: the value has been built.
+                unsafe { value.assume_init_drop() };
+            }
+            Err(failure.error)
         }
-        // What went wrong is for the general run to find out; nothing needs a drop.
     }
-    // SAFETY: the caller's contract.
-    unsafe { decode_reader(program, bytes, frame, ports) }
 }
 
-/// [`decode`] with a reader, for all types and all reports.
+pub(crate) struct Failure {
+    error: DecodeError,
+    /// Whether there is a value all the same: the bytes go on after it.
+    built: bool,
+}
+
+/// Decodes all of `bytes` into the memory at `into`.
 ///
 /// # Safety
 ///
-/// As for [`decode`].
-unsafe fn decode_reader<T: Facet<'static>>(
+/// `into` is writable, aligned memory for a value of the type that `program` was compiled from.
+unsafe fn decode_into(
     program: &Program,
     bytes: &[u8],
     frame: Option<&Bytes>,
     ports: &mut dyn Any,
-) -> Result<T, DecodeError> {
-    let mut value = MaybeUninit::<T>::uninit();
+    into: *mut u8,
+) -> Result<(), Box<Failure>> {
+    let root = program.root();
+    if root.flat {
+        let range = bytes.as_ptr_range();
+        // SAFETY: the caller's contract.
+        if unsafe { flat::decode(root, into, range.start, range.end) } == range.end {
+            return Ok(());
+        }
+        // What went wrong is for the general run to find out; nothing needs a drop.
+    }
     let mut reader = Reader::new(program, bytes, frame, ports);
-    let into = value.as_mut_ptr().cast::<u8>();
-    // SAFETY: `into` is memory for a `T`, which the root block builds.
-    if let Err(Stop) = unsafe { block(program, program.root(), into, &mut reader) } {
-        return Err(reader.into_error(program));
-    }
-    // SAFETY: the root block succeeded.
-    let value = unsafe { value.assume_init() };
-    if reader.left() != 0 {
+    // SAFETY: the caller's contract.
+    let built = unsafe { block(program, root, into, &mut reader) }.is_ok();
+    if built {
+        if reader.left() == 0 {
+            return Ok(());
+        }
         reader.record(DecodeErrorKind::TrailingBytes);
-        return Err(reader.into_error(program));
     }
-    Ok(value)
+    Err(Box::new(Failure {
+        error: reader.into_error(program),
+        built,
+    }))
 }
 
 /// Decodes one value of `block`'s type.

@@ -22,7 +22,6 @@ use crate::program::{
 /// # Safety
 ///
 /// `value` points to an initialised value of the type that `program` was compiled from.
-#[inline]
 pub(crate) unsafe fn encode_vec(
     program: &Program,
     value: *const u8,
@@ -73,7 +72,6 @@ unsafe fn encode_sink(
 /// # Safety
 ///
 /// As for [`encode_vec`].
-#[inline]
 pub(crate) unsafe fn encode_slice(
     program: &Program,
     value: *const u8,
@@ -100,7 +98,6 @@ pub(crate) unsafe fn encode_slice(
 /// # Safety
 ///
 /// As for [`encode_vec`].
-#[inline]
 pub(crate) unsafe fn encode_gather(
     program: &Program,
     value: *const u8,

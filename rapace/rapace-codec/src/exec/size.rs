@@ -19,7 +19,6 @@ use crate::program::{Block, Op, Part, Program};
 /// # Safety
 ///
 /// `value` points to an initialised value of the type that `program` was compiled from.
-#[inline]
 pub(crate) unsafe fn encoded_len(program: &Program, value: *const u8) -> usize {
     // SAFETY: the caller's contract.
     unsafe { size(program, program.root(), value, usize::MAX) }
