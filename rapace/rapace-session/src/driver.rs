@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use rapace_core::session::{CancelCause, Event, LinkEnd};
+use rapace_core::session::{CancelCause, CloseReason, Event, LinkEnd};
 use rapace_core::{ChannelId, Frame, Metadata, MethodId, Payload, Time};
 use rapace_transport::{FrameSource, LinkError};
 
@@ -58,6 +58,7 @@ struct Arrived {
     payload: Payload,
     metadata: Metadata,
     deadline: Option<Time>,
+    oneway: bool,
 }
 
 impl Driver {
@@ -152,6 +153,7 @@ impl Driver {
                 payload,
                 metadata,
                 deadline,
+                oneway: _,
             } = arrived;
             let responder = Responder {
                 shared: self.shared.clone(),
@@ -227,8 +229,10 @@ impl Driver {
         let opened = state.ports.drain().map(|(_, port)| port);
         let ports: Vec<Arc<PortLink>> = opened.chain(state.arrivals.values().cloned()).collect();
         state.arrivals.retain(|_, port| !port.is_accepted());
+        // Only handlers that were started after the end: the others have been stopped by it.
+        let handlers = state.handlers.drain().map(|(_, control)| control);
         let handlers: Vec<Arc<HandlerControl>> =
-            state.handlers.drain().map(|(_, control)| control).collect();
+            handlers.filter(|control| !control.is_oneway()).collect();
         let congested = std::mem::take(&mut state.congested);
         drop(guard);
         for port in ports {
@@ -310,7 +314,7 @@ impl Turn {
                     payload,
                     metadata,
                     deadline,
-                    ..
+                    oneway,
                 } => {
                     let call = channel;
                     let method = method_id;
@@ -320,12 +324,22 @@ impl Turn {
                         payload,
                         metadata,
                         deadline,
+                        oneway,
                     });
                 }
-                Event::RequestCancelled { channel, .. } => {
+                Event::RequestCancelled { channel, reason } => {
+                    // A peer that closes in good order waits for no answer to what it sent without
+                    // wanting one; that runs to its end all the same.
+                    let in_order = matches!(
+                        reason,
+                        CancelCause::Lost(CloseReason::PeerClosed(None) | CloseReason::Drained)
+                    );
                     match state.handlers.remove(&channel) {
+                        Some(control) if in_order && control.is_oneway() => {}
                         Some(control) => self.aborts.push(control),
-                        None => self.requests.retain(|request| request.call != channel),
+                        None => self.requests.retain(|request| {
+                            request.call != channel || (in_order && request.oneway)
+                        }),
                     }
                     state.forget_arrivals(now, channel);
                 }

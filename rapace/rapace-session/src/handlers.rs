@@ -27,6 +27,8 @@ const INLINE_NS_MAX: u32 = 20_000;
 #[derive(Default)]
 pub(crate) struct HandlerControl {
     aborted: AtomicBool,
+    /// Nobody waits for an answer.
+    oneway: AtomicBool,
     /// The task that polls the handler.
     task: Mutex<Option<Waker>>,
     /// For those who hold the call's [`crate::Cancellation`].
@@ -45,6 +47,10 @@ impl HandlerControl {
         if let Some(task) = task {
             task.wake();
         }
+    }
+
+    pub(crate) fn is_oneway(&self) -> bool {
+        self.oneway.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_aborted(&self) -> bool {
@@ -121,7 +127,10 @@ pub(crate) fn start(
 fn spawn(shared: &Arc<Shared>, route: &Route, running: Running) {
     let control = {
         let mut state = shared.lock();
-        state.handlers.entry(running.call).or_default().clone()
+        let control = state.handlers.entry(running.call).or_default().clone();
+        // Written and read under the session's lock.
+        control.oneway.store(route.is_oneway(), Ordering::Relaxed);
+        control
     };
     shared.runtime.spawn(Box::pin(HandlerTask {
         shared: shared.clone(),

@@ -33,6 +33,10 @@ impl Route {
         self.method.pace()
     }
 
+    pub(crate) fn is_oneway(&self) -> bool {
+        self.method.spec().oneway
+    }
+
     pub(crate) fn full_name(&self) -> String {
         self.method.spec().full_name()
     }

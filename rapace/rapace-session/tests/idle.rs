@@ -77,6 +77,10 @@ async fn row_19_an_idle_session_uses_no_cpu() {
             polls: polls.clone(),
         })
     };
+    let limits = || rapace_session::Limits {
+        window_bytes: 4096,
+        ..rapace_session::Limits::default()
+    };
     let mut sessions = Vec::new();
     for _ in 0..50 {
         let (a, b) = tokio::net::UnixStream::pair().expect("socket pair");
@@ -94,10 +98,12 @@ async fn row_19_an_idle_session_uses_no_cpu() {
         for (here, there) in ends {
             let plugin = Session::builder()
                 .serve(TestbedServer::new(Subject))
+                .limits(limits())
                 .runtime(runtime())
                 .accept(there)
                 .expect("plugin");
             let host = Session::builder()
+                .limits(limits())
                 .runtime(runtime())
                 .connect(here)
                 .expect("host");

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use facet::Facet;
-use futures_util::StreamExt as _;
 use rapace_session::{
     Cancellation, Client as _, Context, Limits, Session, StreamSender, Streaming,
 };

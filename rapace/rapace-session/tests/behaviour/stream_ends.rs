@@ -1,6 +1,6 @@
 //! How streams end before their end, and who hears of it.
 
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::FutureExt as _;
 use rapace_session::{CallError, StreamError, Streaming, Tunnel};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
