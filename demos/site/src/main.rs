@@ -57,7 +57,10 @@ async fn build(args: BuildArgs) -> Result<ExitCode, String> {
         let builder = Builder::new(&args.content, &args.out, args.plugins.jobs, false, plugins);
         let report = tokio::select! {
             biased;
-            _ = tokio::signal::ctrl_c() => None,
+            _ = tokio::signal::ctrl_c() => {
+                progress.clear();
+                None
+            }
             report = builder.build(&progress) => Some(report),
         };
         // Also after a fault, so that no process is left behind by any way out.

@@ -95,6 +95,14 @@ impl Progress {
         }
     }
 
+    /// Takes the bars away, half full as they are.
+    pub(crate) fn clear(&self) {
+        if let Self::Bars { bars, .. } = self {
+            // Not worth failing for when the terminal is gone.
+            let _ = bars.clear();
+        }
+    }
+
     /// Says something beside the bars.
     pub(crate) fn note(&self, text: &str) {
         match self {
