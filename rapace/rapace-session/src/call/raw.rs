@@ -387,7 +387,12 @@ impl RawCall {
             self.stage = Stage::Finished;
             return Poll::Ready(Err(error));
         }
-        let Stage::Waiting(Waiting { link, call, .. }) = &self.stage else {
+        let Stage::Waiting(Waiting {
+            link,
+            call,
+            has_ports,
+        }) = &self.stage
+        else {
             return Poll::Ready(Ok(Answer::Repeat));
         };
         let mut state = link.shared().lock();
@@ -403,7 +408,11 @@ impl RawCall {
             }
             return Poll::Pending;
         };
-        state.calls.remove(call);
+        // With ports it stays until they have been accepted, so that one that the peer opens at
+        // this very moment is not taken for one of a call that is over.
+        if !has_ports {
+            state.calls.remove(call);
+        }
         let link_error = match outcome {
             CallOutcome::Lost(_) => state.link_error.clone(),
             _ => None,
@@ -449,6 +458,7 @@ impl RawCall {
         }) = stage
         {
             let mut state = link.shared().lock();
+            state.calls.remove(&call);
             if !state.arrivals.is_empty() {
                 let now = link.shared().runtime.now();
                 state.forget_arrivals(now, call);

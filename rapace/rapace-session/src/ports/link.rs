@@ -80,6 +80,8 @@ impl PortLink {
         let is_lost = ended.is_some();
         let inner = Inner {
             accepted: true,
+            // A handler may be decoding its arguments while its call is cancelled.
+            call_over: !state.core.is_call_live(call),
             finished: receives_only,
             failed: ended.map(StreamError::Lost),
             ..Inner::default()
