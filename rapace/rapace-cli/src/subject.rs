@@ -85,7 +85,12 @@ pub(crate) struct Arguments {
     args: String,
     /// Limits of each session: max_payload_size (bytes), max_channels, max_pending_calls,
     /// window_bytes, handshake_timeout_ms (at most 30000), grace_ms.
-    #[arg(long, value_name = "KEY=VALUE,…", default_value = "")]
+    #[arg(
+        long,
+        value_name = "KEY=VALUE,…",
+        default_value = "",
+        hide_default_value = true
+    )]
     limits: LimitsArgument,
 }
 

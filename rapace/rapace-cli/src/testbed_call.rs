@@ -44,30 +44,29 @@ impl Planned {
     /// Reads `Service.method` and its arguments. A stream or tunnel that is left out is empty.
     pub(crate) fn new(method: &str, args: &[Value]) -> Result<Self, Failure> {
         let arguments = Arguments { method, args };
-        let (names, planned): (&[&str], fn(&Arguments<'_>) -> Result<Planned, Failure>) =
-            match method {
-                "Testbed.add" => (&["a", "b"], |args| {
-                    Ok(Planned::Add(args.int(0)?, args.int(1)?))
-                }),
-                "Testbed.echo" => (&["data"], |args| Ok(Planned::Echo(args.bytes(0)?))),
-                "Testbed.divide" => (&["a", "b"], |args| {
-                    Ok(Planned::Divide(args.int(0)?, args.int(1)?))
-                }),
-                "Testbed.boom" => (&["message"], |args| Ok(Planned::Boom(args.string(0)?))),
-                "Testbed.nap" => (&["millis"], |args| Ok(Planned::Nap(args.int(0)?))),
-                "Testbed.naps_running" => (&[], |_| Ok(Planned::NapsRunning)),
-                "Testbed.count" => (&["n"], |args| Ok(Planned::Count(args.int(0)?))),
-                "Testbed.sum" => (&["numbers"], |args| {
-                    let number = |value: &Value| value.as_i64()?.try_into().ok();
-                    Ok(Planned::Sum(args.list(0, "integers of 32 bits", number)?))
-                }),
-                "Testbed.relay" => (&["items"], |args| {
-                    let text = |value: &Value| value.as_str().map(str::to_owned);
-                    Ok(Planned::Relay(args.list(0, "strings", text)?))
-                }),
-                "Testbed.pipe" => (&["tunnel"], |args| Ok(Planned::Pipe(args.bytes(0)?.bytes))),
-                other => return Planned::unknown(other, args),
-            };
+        let (names, planned): (&[&str], Read) = match method {
+            "Testbed.add" => (&["a", "b"], |args| {
+                Ok(Planned::Add(args.int(0)?, args.int(1)?))
+            }),
+            "Testbed.echo" => (&["data"], |args| Ok(Planned::Echo(args.bytes(0)?))),
+            "Testbed.divide" => (&["a", "b"], |args| {
+                Ok(Planned::Divide(args.int(0)?, args.int(1)?))
+            }),
+            "Testbed.boom" => (&["message"], |args| Ok(Planned::Boom(args.string(0)?))),
+            "Testbed.nap" => (&["millis"], |args| Ok(Planned::Nap(args.int(0)?))),
+            "Testbed.naps_running" => (&[], |_| Ok(Planned::NapsRunning)),
+            "Testbed.count" => (&["n"], |args| Ok(Planned::Count(args.int(0)?))),
+            "Testbed.sum" => (&["numbers"], |args| {
+                let number = |value: &Value| value.as_i64()?.try_into().ok();
+                Ok(Planned::Sum(args.list(0, "integers of 32 bits", number)?))
+            }),
+            "Testbed.relay" => (&["items"], |args| {
+                let text = |value: &Value| value.as_str().map(str::to_owned);
+                Ok(Planned::Relay(args.list(0, "strings", text)?))
+            }),
+            "Testbed.pipe" => (&["tunnel"], |args| Ok(Planned::Pipe(args.bytes(0)?.bytes))),
+            other => return Planned::unknown(other, args),
+        };
         let may_be_empty = matches!(method, "Testbed.sum" | "Testbed.relay" | "Testbed.pipe");
         if args.len() != names.len() && !(may_be_empty && args.is_empty()) {
             let (takes, got) = (names.join(", "), args.len());
@@ -167,6 +166,9 @@ async fn pipe(testbed: &TestbedClient, data: Bytes) -> Result<Value, Failure> {
     }
     Ok(json!(total))
 }
+
+/// Makes a plan of arguments whose number is right.
+type Read = fn(&Arguments<'_>) -> Result<Planned, Failure>;
 
 /// The arguments of one call, with errors that name them.
 struct Arguments<'a> {

@@ -177,10 +177,10 @@ fn attack(parser: &Parser, seed: u64, duration: Duration) -> Result<u64, Failure
         PROGRESS_PERIODS.1
     };
     let mut next_progress = period;
-    let mut number = 0;
+    let mut number = 0_u64;
     loop {
         // Looking at the clock costs as much as a short input.
-        if number % 256 == 0 {
+        if number.is_multiple_of(256) {
             let elapsed = started.elapsed();
             if elapsed >= duration {
                 break;
@@ -289,7 +289,7 @@ fn from_hex(hex: &str) -> Option<Vec<u8>> {
         .chars()
         .map(|char| char.to_digit(16))
         .collect::<Option<_>>()?;
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     Some(

@@ -61,7 +61,7 @@ fn look(name: &str, seed: u64, shared: &Shared) {
     while !shared.over.load(Ordering::Relaxed) {
         std::thread::sleep(LOOK_PERIOD);
         let turn = shared.turn.load(Ordering::Relaxed);
-        if turn != last.0 || turn % 2 == 0 {
+        if turn != last.0 || turn.is_multiple_of(2) {
             last = (turn, Instant::now());
         } else if last.1.elapsed() > INPUT_TIME_MAX {
             let input = shared.input.lock().unwrap_or_else(PoisonError::into_inner);

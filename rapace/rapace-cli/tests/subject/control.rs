@@ -44,6 +44,27 @@ fn the_sixteenth_violation_ends_the_connection() {
 }
 
 #[test]
+fn a_flood_does_not_hide_what_the_subject_said_last() {
+    let subject = Subject::tcp(&["--once"]);
+    let mut peer = Peer::minimal(&subject);
+    for at in 0..15 {
+        peer.item(101 + 2 * at, &[1]);
+    }
+    for at in 0..15 {
+        assert_eq!(peer.recv().message(), violation(101 + 2 * at));
+    }
+    // All of it arrives together, and most of it is never read.
+    let mut flood = Vec::new();
+    for _ in 0..500 {
+        flood.extend([64]);
+        flood.extend(Descriptor::new(ChannelId(999), MethodId(0), Flags::DATA).to_bytes());
+    }
+    peer.bytes(&flood);
+    expect_protocol_error(&mut peer);
+    assert_eq!(subject.wait().code, Some(1));
+}
+
+#[test]
 fn what_the_protocol_calls_a_violation_is_answered_on_its_channel() {
     let subject = Subject::tcp(&[]);
     let mut peer = Peer::minimal(&subject);

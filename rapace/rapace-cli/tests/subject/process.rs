@@ -47,9 +47,8 @@ impl Subject {
         let mut subject = Subject::start(&[&["--listen", address], more].concat());
         let line = subject.line();
         let address = line.strip_prefix("listening ");
-        subject.address = address
-            .unwrap_or_else(|| panic!("first line {line:?}"))
-            .to_owned();
+        let address = address.unwrap_or_else(|| panic!("first line {line:?}"));
+        subject.address = String::from(address);
         subject
     }
 
