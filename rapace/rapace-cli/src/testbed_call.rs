@@ -8,7 +8,6 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use rapace_core::control::CancelReason;
 use rapace_session::facet::Facet;
 use rapace_session::method::{Method, MethodSpec};
