@@ -215,9 +215,14 @@ async fn connect(
             }
         },
     };
-    let transport = rapace_stream::connect(address)
-        .await
-        .map_err(|error| error.to_string())?;
+    // A silent host can keep this waiting for minutes.
+    let transport = tokio::select! {
+        biased;
+        () = signals.next() => return Ok(false),
+        connected = rapace_stream::connect(address) => {
+            connected.map_err(|error| error.to_string())?
+        }
+    };
     let session = builder(arguments).connect(transport).map_err(refused)?;
 
     let asked = tokio::select! {
