@@ -95,19 +95,14 @@ impl<A: Facet<'static>, R: Facet<'static>> Method<A, R> {
         let compiled = self.compiled.get_or_init(|| {
             let args = Codec::<A>::new()?;
             let ret = Codec::<R>::new()?;
-            let info = describe(&self.spec, self.id, args.schema(), ret.schema())?;
+            let info = describe(&self.spec, self.id, args.schema(), ret.schema());
             Ok(Compiled { args, ret, info })
         });
         compiled.as_ref().map_err(Clone::clone)
     }
 }
 
-fn describe(
-    spec: &MethodSpec,
-    id: MethodId,
-    args: Schema,
-    ret: Schema,
-) -> Result<MethodInfo, UnsupportedType> {
+fn describe(spec: &MethodSpec, id: MethodId, args: Schema, ret: Schema) -> MethodInfo {
     let schema = MethodSchema::new(spec.args, args, ret);
     let mut ports = Vec::new();
     for (at, port) in schema.request_ports().into_iter().enumerate() {
@@ -117,13 +112,13 @@ fn describe(
     for (at, port) in schema.response_ports().into_iter().enumerate() {
         ports.push(declare(101 + at as u32, port, Direction::ServerToClient));
     }
-    Ok(MethodInfo {
+    MethodInfo {
         id,
         sig_hash: schema.signature_hash(),
         schema,
         ports,
         request_ports,
-    })
+    }
 }
 
 fn declare(port: u32, leaf: rapace_codec::PortLeaf, direction: Direction) -> PortDecl {

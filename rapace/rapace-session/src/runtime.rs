@@ -58,9 +58,13 @@ mod production {
     /// clock and hands it to one session after another.
     ///
     /// A day before the first use: clocks that tokio's tests have paused may be a little behind.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clock"
+    )]
     static ZERO: LazyLock<std::time::Instant> = LazyLock::new(|| {
         let now = std::time::Instant::now();
-        now.checked_sub(Duration::from_secs(86_400)).unwrap_or(now)
+        now.checked_sub(Duration::from_hours(24)).unwrap_or(now)
     });
 
     /// Tokio: tasks on the runtime that was current when this was made, and its clock. All of a
@@ -114,6 +118,7 @@ mod production {
     }
 
     impl Timer for TokioTimer {
+        #[expect(clippy::disallowed_methods, reason = "production's timer is tokio's")]
         fn reset(&mut self, at: Option<Time>) {
             self.set = at.is_some();
             let Some(at) = at else { return };

@@ -183,24 +183,13 @@ impl Shared {
 }
 
 /// Builds a [`Session`]: what it serves, its limits, its runtime.
+#[derive(Default)]
 pub struct SessionBuilder {
     services: Vec<Arc<dyn Service>>,
     limits: Limits,
     name: Option<String>,
     epoch: Option<u64>,
     runtime: Option<Arc<dyn Runtime>>,
-}
-
-impl Default for SessionBuilder {
-    fn default() -> Self {
-        SessionBuilder {
-            services: Vec::new(),
-            limits: Limits::default(),
-            name: None,
-            epoch: None,
-            runtime: None,
-        }
-    }
 }
 
 impl SessionBuilder {

@@ -124,6 +124,10 @@ impl Shared {
 
     /// Ends a command: what it queued goes out now or with the driver's next flush, and the
     /// driver learns of new events and timers.
+    #[expect(
+        clippy::unused_self,
+        reason = "the guard does not say whose state it is; the call does"
+    )]
     pub(crate) fn settle(&self, mut state: MutexGuard<'_, State>, now: Time) {
         let wake = state.settle(now);
         drop(state);

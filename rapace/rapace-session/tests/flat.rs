@@ -9,7 +9,7 @@ mod support;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use rapace_session::{Session, Streaming, Tunnel};
+use rapace_session::{Session, Streaming, TableSizes, Tunnel};
 use support::{pair, socket_pair, testbed};
 
 /// Bytes of this process that are in memory.
@@ -50,7 +50,7 @@ async fn calls(session: &Session, rounds: u32) {
 
 async fn quiet(session: &Session) {
     for _ in 0..5000 {
-        if session.table_sizes() == Default::default() {
+        if session.table_sizes() == TableSizes::default() {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use rapace_session::{CallError, Session, Streaming, Tunnel};
+use rapace_session::{CallError, Session, Streaming, TableSizes, Tunnel};
 use rapace_testbed::TestbedClient;
 use support::{socket_pair, testbed};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -196,7 +196,7 @@ async fn everything_at_once_leaves_nothing_behind() {
     let is_quiet = || {
         [&host, &plugin]
             .into_iter()
-            .all(|session| session.table_sizes() == Default::default())
+            .all(|session| session.table_sizes() == TableSizes::default())
     };
     let give_up = Instant::now() + Duration::from_secs(20);
     while !is_quiet() && Instant::now() < give_up {

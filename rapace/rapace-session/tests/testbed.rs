@@ -1,10 +1,15 @@
 //! The whole testbed, both ways, over every transport of this workspace.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests own their runtime and its clock"
+)]
+
 mod support;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use rapace_session::{CallError, Code, Session, Streaming, Tunnel};
+use rapace_session::{CallError, Code, Session, Streaming, TableSizes, Tunnel};
 use support::{pair, socket_pair, testbed};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -113,7 +118,7 @@ async fn many_callers_on_many_threads() {
     while let Some(done) = callers.join_next().await {
         done.expect("caller");
     }
-    assert_eq!(host.table_sizes(), Default::default());
+    assert_eq!(host.table_sizes(), TableSizes::default());
 }
 
 #[tokio::test]

@@ -111,7 +111,7 @@ impl RawCall {
     /// The call's place on its session, while it has one.
     pub(super) fn in_flight(&self) -> Option<(&Arc<Shared>, ChannelId)> {
         match &self.stage {
-            Stage::Waiting(waiting) => Some((&waiting.link.shared(), waiting.call)),
+            Stage::Waiting(waiting) => Some((waiting.link.shared(), waiting.call)),
             _ => None,
         }
     }
@@ -257,7 +257,7 @@ impl RawCall {
             let limit = state.core.channels_max();
             if ports.len() >= state.core.channels_left() {
                 drop(state);
-                return self.refused(OpenError::TooManyChannels { limit }, &shared);
+                return self.refused(OpenError::TooManyChannels { limit }, shared);
             }
         }
         let call = OpenCall {
@@ -354,7 +354,7 @@ impl RawCall {
             }
             OpenError::TooLarge { bytes, limit } => CallError::TooLarge {
                 bytes: bytes as u64,
-                limit: limit as u64,
+                limit: u64::from(limit),
             },
             OpenError::DeadlineExpired => CallError::DeadlineExceeded,
             OpenError::BadMetadata(what) => CallError::NotSent(NotSent::BadMetadata(what)),
@@ -404,7 +404,7 @@ impl RawCall {
         };
         let Some(outcome) = slot.outcome.take() else {
             if !slot.waker.will_wake(cx.waker()) {
-                slot.waker = cx.waker().clone();
+                slot.waker.clone_from(cx.waker());
             }
             return Poll::Pending;
         };
@@ -503,7 +503,7 @@ fn compare(
                 .lock()
                 .core
                 .peer()
-                .is_some_and(|peer| peer.has_schema_text());
+                .is_some_and(rapace_core::session::Peer::has_schema_text);
         let theirs = if asks {
             let question = introspect::ask(&caller, info.id.0);
             let question = question.deadline(time_left.unwrap_or(COMPARE_TIME_MAX));

@@ -72,10 +72,13 @@ impl PortAttach {
     }
 }
 
+/// An open channel, and where its frames go.
+type Opened = (ChannelId, Arc<PortLink>);
+
 /// Ports whose channels are open and that wait for [`PortsOpened::start`].
 #[must_use = "nothing is sent before the start"]
 pub(crate) struct PortsOpened {
-    ports: Vec<(Option<(ChannelId, Arc<PortLink>)>, Outgoing)>,
+    ports: Vec<(Option<Opened>, Outgoing)>,
 }
 
 impl PortsOpened {

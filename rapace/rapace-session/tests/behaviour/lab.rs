@@ -228,10 +228,7 @@ impl Lab for Bench {
     }
 
     async fn panics_after(&self, n: u32) -> Streaming<u32> {
-        Streaming::from_iter((0..=n).map(move |at| {
-            assert!(at < n, "the source panics");
-            at
-        }))
+        Streaming::from_iter((0..=n).inspect(move |&at| assert!(at < n, "the source panics")))
     }
 
     async fn take(&self, n: u32, mut items: Streaming<u32>) -> u32 {

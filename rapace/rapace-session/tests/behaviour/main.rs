@@ -1,5 +1,7 @@
 //! What sessions owe to those who use them, told as tests: one file per topic. The names that begin
 //! with `row_` are the failures of earlier systems that rapace must not repeat.
+#![allow(unreachable_pub, reason = "one test binary, nothing is public")]
+#![allow(missing_docs, reason = "services of tests")]
 #![allow(
     clippy::disallowed_methods,
     reason = "tests own their runtime and its clock"
@@ -20,16 +22,17 @@ mod stream_ends;
 mod streams;
 mod supervised;
 mod trace;
+mod types;
+mod wire;
 
 use std::future::Future;
 use std::time::Duration;
 
 /// A hang fails, and soon. With paused time the clock jumps here when nothing else can happen.
 async fn within<T>(future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(Duration::from_secs(20), future).await {
-        Ok(value) => value,
-        Err(_) => panic!("nothing happened for a long time: this hangs"),
-    }
+    tokio::time::timeout(Duration::from_secs(20), future)
+        .await
+        .expect("an end, but this hangs")
 }
 
 /// Waits until `is_so`, which others bring about.

@@ -82,10 +82,8 @@ async fn a_source_that_panics_breaks_its_stream() {
     };
     assert!(matches!(error, StreamError::Cancelled(_)), "{error:?}");
     // On the caller's side likewise: the callee must not take it for the end.
-    let items = Streaming::from_iter((0..9_u32).map(|at| {
-        assert!(at < 5, "the source panics");
-        at
-    }));
+    let items =
+        Streaming::from_iter((0..9_u32).inspect(|&at| assert!(at < 5, "the source panics")));
     let outcome = within(labs.client().total(items)).await;
     assert!(matches!(outcome, Ok(-1) | Err(_)), "{outcome:?}");
     quiet([&labs.host, &labs.plugin]).await;

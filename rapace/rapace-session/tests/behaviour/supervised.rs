@@ -19,21 +19,15 @@ struct Supervisor {
     lives: Mutex<Vec<Arc<Labs>>>,
     changed: Notify,
     waiting: AtomicU32,
-    fail_fast: bool,
 }
 
 impl Supervisor {
-    fn new(fail_fast: bool) -> Arc<Self> {
+    fn new() -> Arc<Self> {
         Arc::new(Supervisor {
             lives: Mutex::default(),
             changed: Notify::new(),
             waiting: AtomicU32::new(0),
-            fail_fast,
         })
-    }
-
-    fn client(self: &Arc<Self>) -> LabClient {
-        LabClient::from_caller(Caller::supervised(self.clone()))
     }
 
     fn start(&self) -> Arc<Labs> {
@@ -50,20 +44,20 @@ impl Supervisor {
     }
 }
 
-/// What the trait needs beside the supervisor itself.
-struct Handle(Arc<Supervisor>);
+/// A handle whose calls wait while the plugin is down.
+struct Waiting(Arc<Supervisor>);
 
-impl Reconnect for Supervisor {
+/// A handle whose calls fail then.
+struct FailFast(Arc<Supervisor>);
+
+impl Reconnect for FailFast {
     fn current(&self) -> Option<Session> {
-        self.live()
+        self.0.live()
     }
 
     fn session(&self) -> Pin<Box<dyn Future<Output = Result<Session, CallError>> + Send>> {
-        if self.fail_fast {
-            let down = CallError::NotSent(NotSent::Down("restarting".into()));
-            return Box::pin(std::future::ready(Err(down)));
-        }
-        panic!("asked through `Handle`")
+        let down = CallError::NotSent(NotSent::Down("restarting".into()));
+        Box::pin(std::future::ready(Err(down)))
     }
 
     fn runtime(&self) -> Arc<dyn Runtime> {
@@ -71,7 +65,7 @@ impl Reconnect for Supervisor {
     }
 }
 
-impl Reconnect for Handle {
+impl Reconnect for Waiting {
     fn current(&self) -> Option<Session> {
         self.0.live()
     }
@@ -100,7 +94,7 @@ impl Reconnect for Handle {
 }
 
 fn waiting_client(supervisor: &Arc<Supervisor>) -> LabClient {
-    LabClient::from_caller(Caller::supervised(Arc::new(Handle(supervisor.clone()))))
+    LabClient::from_caller(Caller::supervised(Arc::new(Waiting(supervisor.clone()))))
 }
 
 fn loads(labs: &Labs) -> u32 {
@@ -109,7 +103,7 @@ fn loads(labs: &Labs) -> u32 {
 
 #[tokio::test]
 async fn an_idempotent_call_that_was_lost_is_repeated_and_others_are_not() {
-    let supervisor = Supervisor::new(false);
+    let supervisor = Supervisor::new();
     let client = waiting_client(&supervisor);
     let first = supervisor.start();
     let load = tokio::spawn(client.load());
@@ -139,7 +133,7 @@ async fn an_idempotent_call_that_was_lost_is_repeated_and_others_are_not() {
 
 #[tokio::test]
 async fn a_call_is_repeated_as_often_as_the_supervisor_allows() {
-    let supervisor = Supervisor::new(false);
+    let supervisor = Supervisor::new();
     let call = tokio::spawn(waiting_client(&supervisor).load());
     for life in 0..3 {
         let labs = supervisor.start();
@@ -157,7 +151,7 @@ async fn a_call_is_repeated_as_often_as_the_supervisor_allows() {
 
 #[tokio::test]
 async fn calls_made_while_the_peer_is_down_wait_or_fail_fast() {
-    let supervisor = Supervisor::new(false);
+    let supervisor = Supervisor::new();
     let client = waiting_client(&supervisor);
     let early: Vec<_> = (0..5).map(|n| tokio::spawn(client.quick(n))).collect();
     until("they wait", || {
@@ -171,10 +165,9 @@ async fn calls_made_while_the_peer_is_down_wait_or_fail_fast() {
             n
         );
     }
-    let supervisor = Supervisor::new(true);
-    let error = within(supervisor.client().quick(1))
-        .await
-        .expect_err("down");
+    let down = Arc::new(FailFast(Supervisor::new()));
+    let client = LabClient::from_caller(Caller::supervised(down));
+    let error = within(client.quick(1)).await.expect_err("down");
     assert!(
         matches!(error, CallError::NotSent(NotSent::Down(_))),
         "{error:?}"
@@ -184,7 +177,7 @@ async fn calls_made_while_the_peer_is_down_wait_or_fail_fast() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_counts_while_a_call_waits_for_the_peer_and_across_its_repeats() {
-    let supervisor = Supervisor::new(false);
+    let supervisor = Supervisor::new();
     let client = waiting_client(&supervisor);
     let before = tokio::time::Instant::now();
     let call = client.quick(1).deadline(Duration::from_millis(100));
@@ -222,7 +215,7 @@ async fn a_deadline_counts_while_a_call_waits_for_the_peer_and_across_its_repeat
 
 #[tokio::test]
 async fn a_call_that_was_certainly_not_sent_goes_to_the_next_session() {
-    let supervisor = Supervisor::new(false);
+    let supervisor = Supervisor::new();
     let client = waiting_client(&supervisor);
     let first = supervisor.start();
     within(first.host.ready()).await.expect("ready");
