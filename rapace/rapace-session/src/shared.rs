@@ -154,14 +154,20 @@ impl Shared {
         let ports = ports.filter(|ports| !ports.is_empty());
         let left = state.core.channels_left();
         // A value that names a stream which cannot be opened would have the caller wait for it.
-        let (ports, response) = match ports {
-            Some(ports) if ports.len() > left => (None, no_channels(ports.len(), left)),
-            ports => (ports, response),
+        let (ports, refused) = match ports {
+            Some(ports) if ports.len() > left => (None, Some(ports)),
+            ports => (ports, None),
+        };
+        let response = match &refused {
+            Some(refused) => no_channels(refused.len(), left),
+            None => response,
         };
         let opened = ports.map(|ports| ports.open(&mut state, now, call));
         state.core.respond(now, call, response);
         state.forget_arrivals(now, call);
         self.settle(state, now);
+        // The user's streams, which may belong to this very session: not under its lock.
+        drop(refused);
         if let Some(opened) = opened {
             opened.start(self);
         }

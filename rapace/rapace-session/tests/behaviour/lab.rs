@@ -49,6 +49,8 @@ pub trait Lab {
     async fn total(&self, items: Streaming<u32>) -> i64;
     /// Passes the stream back to the caller's `total`.
     async fn forward(&self, cx: &Context, items: Streaming<u32>) -> i64;
+    /// The very stream that came.
+    async fn send_back(&self, items: Streaming<u32>) -> Streaming<u32>;
     /// What the test sends into `LabState::feed`.
     async fn feed(&self) -> Streaming<u32>;
     /// Chunks of this size, without an end.
@@ -210,6 +212,10 @@ impl Lab for Bench {
     async fn forward(&self, cx: &Context, items: Streaming<u32>) -> i64 {
         let back = LabClient::from_caller(cx.caller());
         back.total(items).await.unwrap_or(-2)
+    }
+
+    async fn send_back(&self, items: Streaming<u32>) -> Streaming<u32> {
+        items
     }
 
     async fn feed(&self) -> Streaming<u32> {

@@ -130,6 +130,9 @@ async fn more_channels_than_the_peer_allows_fail_the_call_that_needs_them() {
     let second = within(client.flood(1000)).await.expect("second");
     let error = within(client.feed()).await.expect_err("third");
     assert_eq!(error.code(), Code::RESOURCE_EXHAUSTED, "{error}");
+    let items = Streaming::from_iter(0..3_u32);
+    let error = within(client.send_back(items)).await.expect_err("likewise");
+    assert_eq!(error.code(), Code::RESOURCE_EXHAUSTED, "{error}");
     assert_eq!(within(client.quick(1)).await.expect("quick"), 1);
     drop((first, second));
     quiet([&labs.host, &labs.plugin]).await;

@@ -161,6 +161,11 @@ async fn a_received_stream_can_be_passed_on() {
     let items = Streaming::from_iter(0..50_000);
     let sum = within(labs.client().forward(items)).await.expect("forward");
     assert_eq!(sum, 1_249_975_000);
+    let items = Streaming::from_iter(0..5000);
+    let back = within(labs.client().send_back(items))
+        .await
+        .expect("send back");
+    assert_eq!(within(back.count()).await, 5000);
     // A stream from an answer is passed to another call.
     let (first, _) = within(labs.client().one_of(false)).await.expect("one of");
     let sum = within(labs.client().total(first.expect("first"))).await;
