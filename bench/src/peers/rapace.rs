@@ -10,7 +10,6 @@ use ::rapace::stream::StreamTransport;
 use ::rapace::{Session, Streaming};
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::client::{Client, check_chunks, check_echo, check_items, check_sunk};

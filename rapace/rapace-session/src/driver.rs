@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use rapace_core::session::{CancelCause, CloseReason, Event, LinkEnd};
+use rapace_core::session::{CancelCause, CancelReason, CloseReason, Event, LinkEnd};
 use rapace_core::{ChannelId, Frame, Metadata, MethodId, Payload, Time};
 use rapace_transport::{FrameSource, LinkError};
 
 use crate::error::{SessionEnd, StreamError};
 use crate::handlers::{self, HandlerControl};
-use crate::ports::PortLink;
+use crate::ports::{Delivered, PortLink};
 use crate::runtime::Timer;
 use crate::service::{Request, Responder};
 use crate::shared::{Lifecycle, Shared, State};
@@ -368,10 +368,20 @@ impl Turn {
                         continue;
                     };
                     let item = has_data.then_some(payload);
-                    let (waker, over) = port.deliver(item, eos);
+                    let (waker, delivered) = port.deliver(item, eos);
                     self.wakers.extend(waker);
-                    if over {
-                        state.ports.remove(&channel);
+                    match delivered {
+                        Delivered::More => {}
+                        Delivered::Last => {
+                            state.ports.remove(&channel);
+                        }
+                        Delivered::Flooded => {
+                            let reason = CancelReason::ResourceExhausted;
+                            state.core.cancel(now, channel, reason);
+                            if let Some(port) = state.ports.remove(&channel) {
+                                port.fail(StreamError::Cancelled(reason), &mut self.wakers);
+                            }
+                        }
                     }
                 }
                 Event::PortClosed { channel, cause } => {

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use rapace_plugin::{ExitReason, Plugin, Restart};
 use rapace_session::{CallError, SessionEnd, StreamError};
 

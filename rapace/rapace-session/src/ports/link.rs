@@ -30,6 +30,8 @@ struct Inner {
     /// The call has its outcome; only a stream that outlives it can still be opened.
     call_over: bool,
     incoming: VecDeque<Payload>,
+    /// Items without bytes among `incoming`: credit does not bound them.
+    empty_unread: u32,
     /// The peer sends nothing more.
     ended: bool,
     /// This side sends nothing more.
@@ -145,15 +147,25 @@ impl PortLink {
         self.lock().channel
     }
 
-    /// Takes what a frame brought. Returns whom to wake, and whether the port needs no more
-    /// frames.
-    pub(crate) fn deliver(&self, item: Option<Payload>, eos: bool) -> (Option<Waker>, bool) {
+    /// Takes what a frame brought. Returns whom to wake, and what becomes of the port.
+    pub(crate) fn deliver(&self, item: Option<Payload>, eos: bool) -> (Option<Waker>, Delivered) {
         let mut inner = self.lock();
         if let Some(item) = item {
+            if item.is_empty() {
+                if inner.empty_unread == EMPTY_UNREAD_MAX {
+                    return (None, Delivered::Flooded);
+                }
+                inner.empty_unread += 1;
+            }
             inner.incoming.push_back(item);
         }
         inner.ended |= eos;
-        (inner.reader.take(), inner.ended && inner.finished)
+        let delivered = if inner.ended && inner.finished {
+            Delivered::Last
+        } else {
+            Delivered::More
+        };
+        (inner.reader.take(), delivered)
     }
 
     /// Room to send again.
@@ -179,6 +191,7 @@ impl PortLink {
     ) -> Poll<Result<Taken, StreamError>> {
         let mut inner = self.lock();
         if !inner.incoming.is_empty() {
+            inner.empty_unread = 0;
             if into.is_empty() {
                 std::mem::swap(&mut inner.incoming, into);
             } else {
@@ -274,6 +287,21 @@ impl PortLink {
     }
 }
 
+/// Items without bytes, of a unit type, take no credit. So many may lie unread on one stream; a
+/// peer that sends more loses it with ResourceExhausted.
+const EMPTY_UNREAD_MAX: u32 = 65_536;
+
+/// What becomes of a port after [`PortLink::deliver`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Delivered {
+    /// More frames may come.
+    More,
+    /// Neither side sends anything more.
+    Last,
+    /// Too many empty items lie unread; this one was not taken.
+    Flooded,
+}
+
 /// What [`PortLink::poll_take`] found.
 pub(crate) enum Taken {
     Some,
@@ -284,5 +312,28 @@ fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
     match slot {
         Some(waker) if waker.will_wake(cx.waker()) => {}
         _ => *slot = Some(cx.waker().clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_items_are_bounded_though_they_take_no_credit() {
+        let port = PortLink::sending(ChannelId(1), 1, ChannelId(3));
+        for _ in 0..EMPTY_UNREAD_MAX {
+            assert_eq!(port.deliver(Some(Payload::EMPTY), false).1, Delivered::More);
+        }
+        assert_eq!(
+            port.deliver(Some(Payload::EMPTY), false).1,
+            Delivered::Flooded
+        );
+
+        let mut taken = VecDeque::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(port.poll_take(&mut cx, &mut taken).is_ready());
+        assert_eq!(taken.len(), EMPTY_UNREAD_MAX as usize);
+        assert_eq!(port.deliver(Some(Payload::EMPTY), false).1, Delivered::More);
     }
 }

@@ -19,6 +19,6 @@ mod streaming;
 mod tunnel;
 
 pub(crate) use attach::{PortAccept, PortAttach};
-pub(crate) use link::PortLink;
+pub(crate) use link::{Delivered, PortLink};
 pub use streaming::{StreamClosed, StreamSender, Streaming};
 pub use tunnel::Tunnel;
