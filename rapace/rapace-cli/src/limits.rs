@@ -8,7 +8,7 @@ use rapace_session::Limits;
 const KEYS: &str = "max_payload_size, max_channels, max_pending_calls, window_bytes, \
                     handshake_timeout_ms, grace_ms";
 
-/// [hello.fail].
+/// \[hello.fail\].
 const HANDSHAKE_TIMEOUT_MS_MAX: u32 = 30_000;
 
 /// The limits of a session, as they stand on the command line.

@@ -1,4 +1,4 @@
-//! The envelope that every response travels in ([call.envelope], [call.codes]).
+//! The envelope that every response travels in (\[call.envelope\], \[call.codes\]).
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::control::wire::{DecodeFault, Reader, Writer};
 use crate::frame::Payload;
 use crate::metadata::Metadata;
 
-/// A status code ([call.codes]).
+/// A status code (\[call.codes\]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Code(pub u32);
 

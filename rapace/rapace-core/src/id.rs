@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A channel of one connection: a call, a stream or a tunnel ([id.channel]).
+/// A channel of one connection: a call, a stream or a tunnel (\[id.channel\]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ChannelId(pub u32);
 
@@ -23,7 +23,7 @@ impl fmt::Display for ChannelId {
     }
 }
 
-/// A method, as `Service.method` hashes to it ([id.method]); on channel 0, a control verb.
+/// A method, as `Service.method` hashes to it (\[id.method\]); on channel 0, a control verb.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MethodId(pub u32);
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// The longest payload this side accepts, in bytes; the smaller of both sides' counts
-    /// ([hello.limits]). Default: 1 GiB. A receiver allocates as bytes arrive, so raising it costs
+    /// (\[hello.limits\]). Default: 1 GiB. A receiver allocates as bytes arrive, so raising it costs
     /// memory only for payloads that are really sent.
     pub max_payload_size: u32,
     /// Channels that each side may have open at once, counted per opener. Default: 16,384. Each
@@ -16,22 +16,22 @@ pub struct Limits {
     /// hold a payload of up to `max_payload_size`.
     pub max_pending_calls: u32,
     /// What the peer may send on each stream or tunnel before this side has consumed any of it, in
-    /// bytes (`rapace.window`, [credit]). Default: 1 MiB. Every unread stream can hold as much.
+    /// bytes (`rapace.window`, \[credit\]). Default: 1 MiB. Every unread stream can hold as much.
     pub window_bytes: u32,
-    /// Violations of the peer that are answered before the session ends ([violation]).
+    /// Violations of the peer that are answered before the session ends (\[violation\]).
     /// Default: 16.
     pub max_violations: u32,
-    /// How long the peer may take to say Hello. Default: 10 s; at most 30 s ([hello.fail]).
+    /// How long the peer may take to say Hello. Default: 10 s; at most 30 s (\[hello.fail\]).
     pub handshake_timeout: Duration,
-    /// How long draining may take after a GoAway. Default: 30 s ([goaway]).
+    /// How long draining may take after a GoAway. Default: 30 s (\[goaway\]).
     pub grace: Duration,
-    /// When the peer has been silent for this long, it is pinged ([ping]). Default: never: a dead
+    /// When the peer has been silent for this long, it is pinged (\[ping\]). Default: never: a dead
     /// process is seen by its link.
     pub ping_interval: Option<Duration>,
     /// How long a pinged peer may stay silent before it counts as dead. Default: 10 s.
     pub ping_timeout: Duration,
     /// What may lie unread on one stream or tunnel of a peer without credit flow control, in
-    /// bytes; the channel is cancelled beyond it ([credit]). Default: 16 MiB.
+    /// bytes; the channel is cancelled beyond it (\[credit\]). Default: 16 MiB.
     pub channel_buffer_bytes: u32,
     /// Queued bytes above which streams and new calls wait for the link. Default: 1 MiB. More
     /// only helps links that drain in bursts.

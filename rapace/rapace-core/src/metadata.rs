@@ -1,4 +1,4 @@
-//! Key-value pairs that travel beside arguments and results ([ctl.small]).
+//! Key-value pairs that travel beside arguments and results (\[ctl.small\]).
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub const KEY_BYTES_MAX: usize = 256;
 /// Length of a value in bytes, at most.
 pub const VALUE_BYTES_MAX: usize = 16 * 1024;
 
-/// An ordered list of unique keys with their values, within the limits of [ctl.small].
+/// An ordered list of unique keys with their values, within the limits of \[ctl.small\].
 ///
 /// Empty ones allocate nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

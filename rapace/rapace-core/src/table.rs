@@ -53,9 +53,9 @@ pub enum ChannelEvent {
 /// What is done about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// Opens the channel after the checks of [open.check].
+    /// Opens the channel after the checks of \[open.check\].
     Open,
-    /// Opens a call and takes its request, if IMPLICIT_OPEN is effective ([call.implicit]).
+    /// Opens a call and takes its request, if IMPLICIT_OPEN is effective (\[call.implicit\]).
     OpenImplicitly,
     /// Hands the request to a handler.
     Serve,
@@ -69,7 +69,7 @@ pub enum Action {
     End,
     /// It lost a race, or says nothing.
     Ignore,
-    /// Answered with CancelChannel ProtocolViolation ([violation]); a live channel ends.
+    /// Answered with CancelChannel ProtocolViolation (\[violation\]); a live channel ends.
     Violation,
 }
 

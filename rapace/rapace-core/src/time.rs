@@ -50,7 +50,7 @@ impl Sub<Duration> for Time {
     }
 }
 
-/// How a deadline stands in the descriptor ([deadline.wire]).
+/// How a deadline stands in the descriptor (\[deadline.wire\]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DeadlineForm {
     /// The time left when the frame was sent, in nanoseconds.

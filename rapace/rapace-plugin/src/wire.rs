@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 /// A kind of link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Wire {
-    /// Frames on the socket itself ([stream.frame]).
+    /// Frames on the socket itself (\[stream.frame\]).
     #[default]
     Stream,
 }

@@ -97,7 +97,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// When the entry breaks a limit of [ctl.small].
+    /// When the entry breaks a limit of \[ctl.small\].
     pub fn set_trailer(
         &self,
         key: impl Into<String>,

@@ -18,7 +18,7 @@ pub(crate) fn value(
     headed(value, Envelope::Absent, gather_bytes_min, ports)
 }
 
-/// A return value in its envelope, written in place ([call.envelope]).
+/// A return value in its envelope, written in place (\[call.envelope\]).
 pub(crate) fn response(
     value: Bound<'_>,
     trailers: &Metadata,

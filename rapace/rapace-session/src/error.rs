@@ -92,7 +92,7 @@ impl SessionEnd {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CallError {
-    /// The peer answered with an error status ([call.codes]). The method may have run.
+    /// The peer answered with an error status (\[call.codes\]). The method may have run.
     Status(Box<Status>),
     /// The session ended while the call was under way: the method may have run, wholly or in
     /// part. Not safe to repeat unless the method is idempotent.
@@ -106,7 +106,7 @@ pub enum CallError {
     DeadlineExceeded,
     /// The peer cancelled the call.
     Cancelled(CancelReason),
-    /// Both sides know the method, but with different types ([hello.compat]). Nothing was sent.
+    /// Both sides know the method, but with different types (\[hello.compat\]). Nothing was sent.
     SchemaMismatch {
         /// `Service.method`.
         method: String,
@@ -148,7 +148,7 @@ pub enum NotSent {
     },
     /// The plugin is down and the handle is set to fail fast.
     Down(Arc<str>),
-    /// The metadata breaks a limit of [ctl.small].
+    /// The metadata breaks a limit of \[ctl.small\].
     BadMetadata(String),
 }
 
@@ -200,7 +200,7 @@ impl CallError {
         )
     }
 
-    /// The status code that says the same ([call.codes]).
+    /// The status code that says the same (\[call.codes\]).
     pub fn code(&self) -> Code {
         match self {
             CallError::Status(status) => status.code,
@@ -313,7 +313,7 @@ pub enum BuildError {
         /// The path of the field and what to write instead.
         problem: UnsupportedType,
     },
-    /// Two methods have the same id ([id.method]); one must be renamed.
+    /// Two methods have the same id (\[id.method\]); one must be renamed.
     MethodCollision {
         /// `Service.method` that was registered first.
         first: String,
@@ -322,7 +322,7 @@ pub enum BuildError {
     },
     /// There is no tokio runtime here and none was given to the builder.
     NoRuntime,
-    /// The handshake timeout is above the 30 s that [hello.fail] allows.
+    /// The handshake timeout is above the 30 s that \[hello.fail\] allows.
     HandshakeTimeout(Duration),
 }
 

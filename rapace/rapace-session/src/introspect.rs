@@ -1,6 +1,6 @@
 //! The one service that every session serves: it tells how the methods' types look here.
 //!
-//! Only a caller whose types differ asks ([hello.compat]), so the schemas cost nothing in the
+//! Only a caller whose types differ asks (\[hello.compat\]), so the schemas cost nothing in the
 //! Hello. This is what the feature bit SCHEMA_TEXT promises.
 
 use std::sync::Arc;

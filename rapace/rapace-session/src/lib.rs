@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`session`] | [`Session`] and its builder |
 //! | [`caller`], [`call`] | making calls: [`Caller`], [`Call`] |
-//! | [`service`], [`context`] | serving calls: [`Service`], [`Request`], [`Context`] |
+//! | [`service`], [`context`] | serving calls: [`Service`], [`service::Request`], [`Context`] |
 //! | [`method`] | methods as generated code declares them |
 //! | [`ports`] | [`Streaming`] and [`Tunnel`] |
 //! | [`runtime`] | the seam to time, tasks and randomness: [`Runtime`] |

@@ -19,7 +19,7 @@ pub struct MethodSpec {
     pub docs: &'static str,
     /// Names of the arguments, in order.
     pub args: &'static [&'static str],
-    /// No response is sent ([call.oneway]).
+    /// No response is sent (\[call.oneway\]).
     pub oneway: bool,
     /// Running it twice does no harm, so a lost call may be repeated.
     pub idempotent: bool,
@@ -52,13 +52,13 @@ pub(crate) struct Compiled<A: 'static, R: 'static> {
 /// What is known of a method once its types are compiled.
 #[derive(Debug)]
 pub struct MethodInfo {
-    /// [id.method].
+    /// \[id.method\].
     pub id: MethodId,
-    /// [id.sig].
+    /// \[id.sig\].
     pub sig_hash: [u8; 32],
     /// Names and types.
     pub schema: MethodSchema,
-    /// Streams and tunnels of the arguments and the return value ([port]).
+    /// Streams and tunnels of the arguments and the return value (\[port\]).
     pub ports: Vec<PortDecl>,
     /// How many of `ports` stand in the arguments; they come first.
     pub request_ports: usize,

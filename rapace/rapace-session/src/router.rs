@@ -72,7 +72,7 @@ impl Router {
         self.routes.get(&method)
     }
 
-    /// What the Hello says of the methods ([hello.methods]).
+    /// What the Hello says of the methods (\[hello.methods\]).
     pub(crate) fn table(&self) -> MethodTable {
         let mut methods: Vec<ServedMethod> = self
             .routes

@@ -114,8 +114,8 @@ pub(crate) struct Responder {
 }
 
 impl Responder {
-    /// The arguments, or `None` after having answered INVALID_ARGUMENT ([call.panic],
-    /// [call.port]).
+    /// The arguments, or `None` after having answered INVALID_ARGUMENT (\[call.panic\],
+    /// \[call.port\]).
     fn decode<A, R>(&self, method: &'static Method<A, R>, payload: &Payload) -> Option<A>
     where
         A: Facet<'static>,
@@ -144,7 +144,7 @@ impl Responder {
         }
     }
 
-    /// Sends the return value; its streams and tunnels are opened first ([stream.order]).
+    /// Sends the return value; its streams and tunnels are opened first (\[stream.order\]).
     fn answer<A, R>(&self, method: &'static Method<A, R>, value: &R, trailers: &Metadata)
     where
         A: Facet<'static>,

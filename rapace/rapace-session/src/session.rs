@@ -15,7 +15,7 @@ use crate::runtime::Runtime;
 use crate::service::Service;
 use crate::shared::{Lifecycle, Shared, TableSizes};
 
-/// The handshake timeout may not be longer ([hello.fail]).
+/// The handshake timeout may not be longer (\[hello.fail\]).
 const HANDSHAKE_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 
 /// One live connection to a peer. Both sides can serve and call at once.
@@ -75,7 +75,7 @@ impl Session {
     }
 
     /// Ends the session in good order: no new calls, calls under way are finished (at most
-    /// [`Limits::grace`] long), then the link is closed ([goaway]). Cancel safe; the session goes
+    /// [`Limits::grace`] long), then the link is closed (\[goaway\]). Cancel safe; the session goes
     /// on closing.
     pub async fn close(&self) -> SessionEnd {
         self.handle.shared.drain("");

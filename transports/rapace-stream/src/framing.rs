@@ -1,4 +1,4 @@
-//! The bytes around a frame on a stream ([stream.frame]):
+//! The bytes around a frame on a stream (\[stream.frame\]):
 //! `varint(64 + payload_len)`, descriptor, payload.
 
 use rapace_core::frame::{DESCRIPTOR_LEN, Descriptor, INLINE_LEN};

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`config`] | the bounds of a link's buffers, their defaults and what raising them costs |
 //! | `transport` | [`StreamTransport`]: a reader and a writer made into a link |
-//! | `framing` | the bytes around a frame ([stream.frame]), as pure functions |
+//! | `framing` | the bytes around a frame (\[stream.frame\]), as pure functions |
 //! | `sink` | the sending half: staging small frames, gathering large payloads |
 //! | `source` | the receiving half: parsing frames where they were read |
 //! | `pool` | reusable buffers for large payloads |

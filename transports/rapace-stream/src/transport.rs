@@ -11,11 +11,11 @@ use crate::end::CloseSignal;
 use crate::sink::StreamSink;
 use crate::source::StreamSource;
 
-/// A link over a byte stream ([stream.frame]).
+/// A link over a byte stream (\[stream.frame\]).
 ///
 /// The end of the stream between two frames is [`LinkError::Closed`], its end inside a frame (also
 /// inside a length prefix) and a reset connection are [`LinkError::PeerDied`]. A half close counts
-/// as the end of the link ([call.lost]).
+/// as the end of the link (\[call.lost\]).
 ///
 /// Closing waits until the peer has read what was accepted, however long that takes; who cannot
 /// wait drops the halves. Dropping both halves closes the stream, and what was accepted and not

@@ -1,4 +1,4 @@
-//! The Hello ([hello], [hello.bits]).
+//! The Hello (\[hello\], \[hello.bits\]).
 
 use bytes::Bytes;
 
@@ -17,7 +17,7 @@ pub enum Role {
     Acceptor,
 }
 
-/// A set of feature bits ([hello.bits]).
+/// A set of feature bits (\[hello.bits\]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Features(pub u64);
 
@@ -30,11 +30,11 @@ impl Features {
     pub const CREDIT_FLOW_CONTROL: Features = Features(1 << 2);
     /// Pings are answered.
     pub const RAPACE_PING: Features = Features(1 << 3);
-    /// A request opens its channel ([call.implicit]).
+    /// A request opens its channel (\[call.implicit\]).
     pub const IMPLICIT_OPEN: Features = Features(1 << 32);
     /// `rapace.epoch` is sent.
     pub const EPOCH: Features = Features(1 << 33);
-    /// `Rapace.schema` is served ([hello.compat]).
+    /// `Rapace.schema` is served (\[hello.compat\]).
     pub const SCHEMA_TEXT: Features = Features(1 << 34);
 
     /// What a peer must support.
@@ -66,7 +66,7 @@ impl Features {
     }
 }
 
-/// Limits as a Hello states them; 0 states none ([hello.limits]).
+/// Limits as a Hello states them; 0 states none (\[hello.limits\]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct HelloLimits {
     /// Bytes.
@@ -80,9 +80,9 @@ pub struct HelloLimits {
 /// A served method as a Hello states it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HelloMethod {
-    /// [id.method].
+    /// \[id.method\].
     pub method_id: MethodId,
-    /// [id.sig].
+    /// \[id.sig\].
     pub sig_hash: [u8; 32],
     /// `Service.method`.
     pub name: Option<String>,

@@ -10,23 +10,23 @@ use crate::metadata::Metadata;
 pub struct Verb;
 
 impl Verb {
-    /// [hello].
+    /// \[hello\].
     pub const HELLO: MethodId = MethodId(0);
-    /// [open.check].
+    /// \[open.check\].
     pub const OPEN_CHANNEL: MethodId = MethodId(1);
     /// On channel 0 the end of the connection; elsewhere a hint.
     pub const CLOSE_CHANNEL: MethodId = MethodId(2);
-    /// [cancel].
+    /// \[cancel\].
     pub const CANCEL_CHANNEL: MethodId = MethodId(3);
-    /// [credit].
+    /// \[credit\].
     pub const GRANT_CREDITS: MethodId = MethodId(4);
-    /// [ping].
+    /// \[ping\].
     pub const PING: MethodId = MethodId(5);
-    /// [ping].
+    /// \[ping\].
     pub const PONG: MethodId = MethodId(6);
-    /// [goaway].
+    /// \[goaway\].
     pub const GO_AWAY: MethodId = MethodId(7);
-    /// Verbs below are reserved for the protocol ([ctl.unknown]).
+    /// Verbs below are reserved for the protocol (\[ctl.unknown\]).
     pub const FIRST_IGNORED: u32 = 100;
 }
 
@@ -112,7 +112,7 @@ wire_enum! {
 pub struct Attach {
     /// The call.
     pub call: ChannelId,
-    /// The port of the call's method ([port]).
+    /// The port of the call's method (\[port\]).
     pub port: u32,
     /// Which way it carries data.
     pub direction: Direction,
@@ -129,7 +129,7 @@ pub struct OpenChannel {
     pub attach: Option<Attach>,
     /// For the handler of a call. `None` when what was received breaks a limit.
     pub metadata: Option<Metadata>,
-    /// What the opener lets the other side send, in bytes ([credit]).
+    /// What the opener lets the other side send, in bytes (\[credit\]).
     pub initial_credits: u32,
 }
 
@@ -179,11 +179,11 @@ pub enum Message {
 /// Why a control frame is not understood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MessageFault {
-    /// The verb is known, the payload is not ([ctl.bad]).
+    /// The verb is known, the payload is not (\[ctl.bad\]).
     Payload(DecodeFault),
-    /// A reserved verb ([ctl.unknown]).
+    /// A reserved verb (\[ctl.unknown\]).
     Reserved,
-    /// A verb to be ignored ([ctl.unknown]).
+    /// A verb to be ignored (\[ctl.unknown\]).
     Ignored,
 }
 

@@ -1,4 +1,4 @@
-//! Control messages: what travels on channel 0 ([hello], PROTOCOL §5).
+//! Control messages: what travels on channel 0 (\[hello\], PROTOCOL §5).
 
 mod hello;
 mod message;
@@ -11,5 +11,5 @@ pub use message::{
 };
 pub use wire::DecodeFault;
 
-/// A control payload is at most this long, in bytes ([ctl.small]).
+/// A control payload is at most this long, in bytes (\[ctl.small\]).
 pub const CONTROL_BYTES_MAX: usize = 64 * 1024;

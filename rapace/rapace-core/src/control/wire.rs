@@ -1,4 +1,4 @@
-//! The few postcard forms that control messages need ([enc], [enc.strict]).
+//! The few postcard forms that control messages need (\[enc\], \[enc.strict\]).
 
 use std::fmt;
 
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
         Ok(pairs)
     }
 
-    /// Metadata within the limits of [ctl.small].
+    /// Metadata within the limits of \[ctl.small\].
     pub(crate) fn metadata(&mut self) -> Result<Metadata, DecodeFault> {
         to_metadata(self.pairs()?).map_err(|_| DecodeFault("metadata breaks a limit"))
     }

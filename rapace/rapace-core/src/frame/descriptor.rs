@@ -5,9 +5,9 @@ use std::fmt;
 use super::payload::Payload;
 use crate::id::{ChannelId, MethodId};
 
-/// Length of an encoded descriptor in bytes ([frame.desc]).
+/// Length of an encoded descriptor in bytes (\[frame.desc\]).
 pub const DESCRIPTOR_LEN: usize = 64;
-/// The longest payload that rides inside the descriptor, in bytes ([frame.inline]).
+/// The longest payload that rides inside the descriptor, in bytes (\[frame.inline\]).
 pub const INLINE_LEN: usize = 16;
 /// `payload_slot` of a payload that rides inside the descriptor.
 pub const SLOT_INLINE: u32 = 0xFFFF_FFFF;
@@ -16,7 +16,7 @@ pub const SLOT_RESERVED: u32 = 0xFFFF_FFFE;
 /// `deadline_ns` of a frame without a deadline.
 pub const NO_DEADLINE: u64 = u64::MAX;
 
-/// The flag word of a descriptor ([frame.flags]).
+/// The flag word of a descriptor (\[frame.flags\]).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Flags(pub u32);
 
@@ -33,7 +33,7 @@ impl Flags {
     pub const HIGH_PRIORITY: Flags = Flags(0x20);
     /// `credit_grant` is valid.
     pub const CREDITS: Flags = Flags(0x40);
-    /// A request that wants no response ([call.oneway]).
+    /// A request that wants no response (\[call.oneway\]).
     pub const NO_REPLY: Flags = Flags(0x100);
     /// The frame answers a request.
     pub const RESPONSE: Flags = Flags(0x200);
@@ -90,7 +90,7 @@ impl fmt::Debug for Flags {
     }
 }
 
-/// The fixed part of a frame ([frame.desc]).
+/// The fixed part of a frame (\[frame.desc\]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Descriptor {
     /// Per connection and sender, rising from 1; responses and Pongs echo what they answer.
@@ -111,7 +111,7 @@ pub struct Descriptor {
     pub flags: Flags,
     /// Bytes granted to the receiver of this frame; valid with [`Flags::CREDITS`].
     pub credit_grant: u32,
-    /// [`NO_DEADLINE`], or as [deadline.wire] says for the transport.
+    /// [`NO_DEADLINE`], or as \[deadline.wire\] says for the transport.
     pub deadline_ns: u64,
     /// The payload when it is inline, zero-padded.
     pub inline_payload: [u8; INLINE_LEN],

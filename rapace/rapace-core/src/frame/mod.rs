@@ -1,4 +1,4 @@
-//! Frames: the 64-byte descriptor and its payload ([frame.desc], [frame.inline], [frame.flags]).
+//! Frames: the 64-byte descriptor and its payload (\[frame.desc\], \[frame.inline\], \[frame.flags\]).
 //!
 //! This module owns the layout of one frame. How frames are delimited on a byte stream is
 //! rapace-stream's affair; what they mean is the session's.
@@ -22,7 +22,7 @@ pub struct Frame {
 
 impl Frame {
     /// A frame whose descriptor is completed from the payload: length, slot and inline copy
-    /// ([frame.inline]).
+    /// (\[frame.inline\]).
     #[inline]
     pub fn new(mut desc: Descriptor, payload: Payload) -> Self {
         desc.describe(&payload);

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::descriptor::INLINE_LEN;
 
-/// Up to 16 bytes by value ([frame.inline]).
+/// Up to 16 bytes by value (\[frame.inline\]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct InlineBytes {
     len: u8,

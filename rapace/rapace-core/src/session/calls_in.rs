@@ -1,4 +1,4 @@
-//! Calls of the peer ([call.flow], [call.limits], [call.once], [deadline.wire]).
+//! Calls of the peer (\[call.flow\], \[call.limits\], \[call.once\], \[deadline.wire\]).
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ impl Session {
         );
     }
 
-    /// A request that opens its own channel ([call.implicit]).
+    /// A request that opens its own channel (\[call.implicit\]).
     pub(super) fn receive_implicit_request(&mut self, desc: Descriptor, payload: Payload) {
         let channel = desc.channel_id;
         if !self.effective.features.contains(Features::IMPLICIT_OPEN) {
@@ -286,7 +286,7 @@ impl Session {
     }
 
     /// The deadline has passed: stop the handler, say so, give up the streams
-    /// ([deadline.wire]).
+    /// (\[deadline.wire\]).
     pub(super) fn expire_call_in(&mut self, channel: ChannelId) {
         self.events.push_back(Event::RequestCancelled {
             channel,

@@ -1,4 +1,4 @@
-//! Calls of this side ([call.flow], [call.implicit], [call.limits]).
+//! Calls of this side (\[call.flow\], \[call.implicit\], \[call.limits\]).
 
 use std::collections::VecDeque;
 
@@ -22,7 +22,7 @@ pub(super) struct CallOut {
 }
 
 /// Answered calls, of either side, with streams that the peer may still open: its frames cross the
-/// response, and a stream may outlive it ([stream.order], [stream.life]). Bounded; the oldest is forgotten first.
+/// response, and a stream may outlive it (\[stream.order\], \[stream.life\]). Bounded; the oldest is forgotten first.
 #[derive(Debug, Default)]
 pub(super) struct AwaitingPorts {
     calls: VecDeque<(ChannelId, Vec<PortDecl>)>,

@@ -112,8 +112,8 @@ impl Session {
         }
     }
 
-    /// Whether one more channel of the peer may be opened; answers if not ([open.check],
-    /// [goaway]).
+    /// Whether one more channel of the peer may be opened; answers if not (\[open.check\],
+    /// \[goaway\]).
     pub(super) fn admit(&mut self, channel: ChannelId) -> bool {
         if self.opened_there >= self.effective.channels_max {
             let reason = CancelReason::ResourceExhausted;

@@ -1,4 +1,4 @@
-//! How much may be sent on a stream or tunnel, and giving it back ([credit], [credit.item]).
+//! How much may be sent on a stream or tunnel, and giving it back (\[credit\], \[credit.item\]).
 
 use std::time::Duration;
 

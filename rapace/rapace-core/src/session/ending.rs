@@ -1,5 +1,5 @@
-//! Cancellation, violations, GoAway, and the end of everything ([cancel], [violation], [goaway],
-//! [call.lost]).
+//! Cancellation, violations, GoAway, and the end of everything (\[cancel\], \[violation\], \[goaway\],
+//! \[call.lost\]).
 
 use super::shortened;
 use super::{
@@ -97,7 +97,7 @@ impl Session {
     }
 
     /// Answers a violation of the peer on `channel` and ends the channel; the last straw ends the
-    /// session ([violation]).
+    /// session (\[violation\]).
     pub(super) fn violation(&mut self, channel: ChannelId) {
         if self.phase != Phase::Open {
             return;
@@ -137,7 +137,7 @@ impl Session {
         self.end(CloseReason::ProtocolError(what.into()));
     }
 
-    /// Announces the end: calls under way are finished, then the session closes ([goaway]).
+    /// Announces the end: calls under way are finished, then the session closes (\[goaway\]).
     /// Before the handshake is complete it closes at once.
     pub fn go_away(&mut self, now: Time, reason: GoAwayReason, message: &str) {
         self.now = now;
@@ -196,7 +196,7 @@ impl Session {
         self.end(CloseReason::LocalClose);
     }
 
-    /// The link has ended: everything under way fails ([call.lost]).
+    /// The link has ended: everything under way fails (\[call.lost\]).
     pub fn handle_link_closed(&mut self, now: Time, reason: LinkEnd) {
         self.now = now;
         self.transmit.clear();

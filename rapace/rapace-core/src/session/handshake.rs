@@ -1,4 +1,4 @@
-//! The Hellos and what follows from them ([hello], [hello.limits], [hello.fail], [hello.params]).
+//! The Hellos and what follows from them (\[hello\], \[hello.limits\], \[hello.fail\], \[hello.params\]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const PARAM_EPOCH: &str = "rapace.epoch";
 const PARAM_PEER_NAME: &str = "rapace.peer-name";
 const PARAM_WINDOW: &str = "rapace.window";
 
-/// However long this side is configured to wait ([hello.fail]).
+/// However long this side is configured to wait (\[hello.fail\]).
 const HANDSHAKE_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 
 /// A method without its name, at most: the id, the hash, the option's tag.
@@ -199,7 +199,7 @@ impl Session {
         ))
     }
 
-    /// Tells the peer why, and ends ([hello.fail]).
+    /// Tells the peer why, and ends (\[hello.fail\]).
     pub(super) fn fail_handshake(&mut self, failure: HandshakeFailure) {
         self.timers.handshake = None;
         let error = Some(failure.to_string());
@@ -211,7 +211,7 @@ impl Session {
     }
 }
 
-/// The smaller of two stated limits; 0 states none ([hello.limits]).
+/// The smaller of two stated limits; 0 states none (\[hello.limits\]).
 fn smaller(ours: u32, theirs: u32) -> Option<u32> {
     match (ours, theirs) {
         (0, 0) => None,

@@ -2,13 +2,13 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | `handshake` | the Hellos and what follows from them ([hello], [hello.fail]) |
+//! | `handshake` | the Hellos and what follows from them (\[hello\], \[hello.fail\]) |
 //! | `receive` | sorting received frames by the transition table |
 //! | `control` | control messages other than the Hello |
 //! | `calls_out`, `calls_in` | calls of this side, calls of the peer |
 //! | `ports`, `port_open`, `port_data` | streams and tunnels: the table, opening, sending and receiving |
 //! | `skipped` | channel ids that the peer passed over |
-//! | `credit` | how much may be sent, and giving it back ([credit]) |
+//! | `credit` | how much may be sent, and giving it back (\[credit\]) |
 //! | `ending` | cancellation, GoAway, violations, the end of everything |
 //! | `timers` | deadlines, grace, pings |
 //! | `transmit` | the queue of frames |
@@ -79,7 +79,7 @@ pub struct Session {
 
     calls_out: IdMap<ChannelId, CallOut>,
     calls_in: IdMap<ChannelId, CallIn>,
-    /// How many of `calls_in` have sent their request ([call.limits]).
+    /// How many of `calls_in` have sent their request (\[call.limits\]).
     serving: u32,
     ports: IdMap<ChannelId, Port>,
     awaiting_ports: AwaitingPorts,
@@ -230,7 +230,7 @@ impl Session {
         self.peer.as_ref()
     }
 
-    /// The longest payload in either direction, in bytes ([hello.limits]).
+    /// The longest payload in either direction, in bytes (\[hello.limits\]).
     pub fn payload_limit(&self) -> u32 {
         self.effective.payload_bytes_max
     }
@@ -248,7 +248,7 @@ impl Session {
         }
     }
 
-    /// Whether `channel` has the parity of channels that this side opens ([id.channel]).
+    /// Whether `channel` has the parity of channels that this side opens (\[id.channel\]).
     fn is_own(&self, channel: ChannelId) -> bool {
         (channel.0 % 2 == 1) == (self.config.role == Role::Initiator)
     }
@@ -261,7 +261,7 @@ impl Session {
     }
 
     /// Takes the next channel id of this side, within the limits.
-    /// Channels that this side may open beside those it has open ([hello.limits]).
+    /// Channels that this side may open beside those it has open (\[hello.limits\]).
     pub fn channels_left(&self) -> u32 {
         if self.next_channel == 0 {
             return 0;
@@ -269,7 +269,7 @@ impl Session {
         self.effective.channels_max.saturating_sub(self.opened_here)
     }
 
-    /// Channels that this side may have open at once ([hello.limits]).
+    /// Channels that this side may have open at once (\[hello.limits\]).
     pub fn channels_max(&self) -> u32 {
         self.effective.channels_max
     }

@@ -1,4 +1,4 @@
-//! What travels on streams and tunnels ([stream], [tunnel], [credit]).
+//! What travels on streams and tunnels (\[stream\], \[tunnel\], \[credit\]).
 
 use super::{CallOutcome, CancelCause, Event, Phase, PortKind, SendBlocked, Session};
 use crate::control::{CancelReason, Features, Message};
@@ -128,7 +128,7 @@ impl Session {
     }
 
     /// An item does not decode: its stream ends, and its call fails unless it has ended
-    /// ([stream]). The stream itself may have ended with EOS already.
+    /// (\[stream\]). The stream itself may have ended with EOS already.
     pub fn reject_item(&mut self, now: Time, channel: ChannelId, why: &str) {
         self.now = now;
         if self.phase != Phase::Open {

@@ -1,4 +1,4 @@
-//! Opening streams and tunnels ([port], [open.check], [stream.order]).
+//! Opening streams and tunnels (\[port\], \[open.check\], \[stream.order\]).
 
 use super::ports::Port;
 use super::{CancelCause, Direction, Event, PortDecl, PortError, PortKind, Session};
@@ -6,7 +6,7 @@ use crate::control::{Attach, ChannelKind, Features, Message, OpenChannel};
 use crate::id::{ChannelId, MethodId};
 use crate::time::Time;
 
-/// The numbers of request ports ([port]): response ports start at 101.
+/// The numbers of request ports (\[port\]): response ports start at 101.
 const REQUEST_PORTS: std::ops::RangeInclusive<u32> = 1..=100;
 
 /// What to do about a peer that opens a port.
@@ -29,7 +29,7 @@ fn fits(decl: PortDecl, kind: ChannelKind, attach: Attach) -> bool {
 }
 
 impl Session {
-    /// [open.check] for streams and tunnels. `highest_before` is the highest channel that the peer
+    /// \[open.check\] for streams and tunnels. `highest_before` is the highest channel that the peer
     /// had opened before this one.
     pub(super) fn check_attach(
         &self,
@@ -168,7 +168,7 @@ impl Session {
         self.grant_first_window(channel);
     }
 
-    /// Streams that were opened before the request named the method ([stream.order]).
+    /// Streams that were opened before the request named the method (\[stream.order\]).
     pub(super) fn check_early_ports(&mut self, call: ChannelId, method: MethodId) {
         let mut wrong: Vec<ChannelId> = Vec::new();
         for (channel, port) in &self.ports {

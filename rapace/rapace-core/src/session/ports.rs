@@ -1,4 +1,4 @@
-//! The table of streams and tunnels, and how they end ([stream.life], [cancel]).
+//! The table of streams and tunnels, and how they end (\[stream.life\], \[cancel\]).
 
 use super::credit::Credit;
 use super::{CallOutcome, CancelCause, Event, PortDecl, PortKind, Session};
@@ -101,7 +101,7 @@ impl Session {
     }
 
     /// A port has ended early, by the peer or because of it; `reason` is what it was cancelled
-    /// with. Its call fails if it cannot do without ([stream.life]).
+    /// with. Its call fails if it cannot do without (\[stream.life\]).
     pub(super) fn port_cancelled(
         &mut self,
         channel: ChannelId,

@@ -8,8 +8,8 @@ use crate::id::ChannelId;
 /// from then on. A peer that opens its channels one after the other leaves none.
 const GAPS_MAX: usize = 64;
 
-/// Ids rise, and gaps are allowed ([id.channel]): what was passed over can never be opened, so
-/// data on it is a violation, where data on a closed channel is only late ([data.unknown]).
+/// Ids rise, and gaps are allowed (\[id.channel\]): what was passed over can never be opened, so
+/// data on it is a violation, where data on a closed channel is only late (\[data.unknown\]).
 #[derive(Debug, Default)]
 pub(super) struct Skipped {
     /// First and last id of each gap, rising.

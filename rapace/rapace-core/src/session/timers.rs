@@ -101,7 +101,7 @@ impl Session {
         }
     }
 
-    /// Sends a ping. False when the peer does not answer any ([ping]).
+    /// Sends a ping. False when the peer does not answer any (\[ping\]).
     pub fn ping(&mut self, now: Time, bytes: [u8; 8]) -> bool {
         self.now = now;
         if self.phase != Phase::Open || !self.effective.features.contains(Features::RAPACE_PING) {

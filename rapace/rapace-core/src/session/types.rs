@@ -52,17 +52,17 @@ impl FromIterator<ServedMethod> for MethodTable {
 /// A method that this side serves.
 #[derive(Clone, Debug)]
 pub struct ServedMethod {
-    /// [id.method].
+    /// \[id.method\].
     pub id: MethodId,
     /// `Service.method`.
     pub name: String,
-    /// [id.sig].
+    /// \[id.sig\].
     pub sig_hash: [u8; 32],
     /// Its streams and tunnels.
     pub ports: Vec<PortDecl>,
 }
 
-/// A stream or tunnel as a method declares it ([port]).
+/// A stream or tunnel as a method declares it (\[port\]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PortDecl {
     /// 1, 2, 3… in the arguments; 101, 102… in the return value.
@@ -105,7 +105,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Whether the peer answers questions about its schemas ([hello.compat]).
+    /// Whether the peer answers questions about its schemas (\[hello.compat\]).
     pub fn has_schema_text(&self) -> bool {
         self.features.contains(Features::SCHEMA_TEXT)
     }
@@ -114,7 +114,7 @@ impl Peer {
 /// A method that the peer serves.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PeerMethod {
-    /// [id.sig].
+    /// \[id.sig\].
     pub sig_hash: [u8; 32],
     /// `Service.method`.
     pub name: Option<String>,
@@ -131,7 +131,7 @@ pub struct OpenCall {
     pub metadata: Metadata,
     /// When to give up.
     pub deadline: Option<Time>,
-    /// No response is wanted ([call.oneway]).
+    /// No response is wanted (\[call.oneway\]).
     pub oneway: bool,
     /// The method's ports.
     pub ports: &'static [PortDecl],
@@ -163,7 +163,7 @@ pub enum OpenError {
         /// The effective limit.
         limit: u32,
     },
-    /// The deadline has passed already ([deadline.wire]).
+    /// The deadline has passed already (\[deadline.wire\]).
     DeadlineExpired,
     /// The control message with the metadata would be too long.
     BadMetadata(String),
@@ -394,7 +394,7 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// Why the handshake failed ([hello.fail]).
+/// Why the handshake failed (\[hello.fail\]).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum HandshakeFailure {
     /// Other major versions do not talk.

@@ -1,6 +1,6 @@
 //! A call of this side: a future that is configured like a builder.
 //!
-//! [`Call`] knows the types; everything else is [`raw::RawCall`]'s, so that a client of fifty
+//! [`Call`] knows the types; everything else is `raw::RawCall`'s, so that a client of fifty
 //! methods compiles the machinery once.
 
 mod raw;
@@ -26,7 +26,7 @@ use raw::{Answer, RawCall, Stage};
 /// A call in the making, and then under way.
 ///
 /// Nothing is sent before the first poll. Dropping it cancels the call: the peer's handler is
-/// dropped, too ([cancel]).
+/// dropped, too (\[cancel\]).
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Call<A: 'static, R: 'static> {
     method: &'static Method<A, R>,
@@ -48,14 +48,14 @@ impl<A: Facet<'static>, R: Facet<'static>> Call<A, R> {
     }
 
     /// Gives up after `timeout`, counted from the first poll, and has the peer give up too
-    /// ([deadline.wire]). Default: never.
+    /// (\[deadline.wire\]). Default: never.
     pub fn deadline(mut self, timeout: Duration) -> Self {
         self.raw.timeout = Some(timeout);
         self
     }
 
     /// Sends `value` under `key` along with the request. Keys are lower case `[a-z0-9._-]` and
-    /// unique; see [ctl.small] for the limits, which are checked when the call is sent.
+    /// unique; see \[ctl.small\] for the limits, which are checked when the call is sent.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Bytes>) -> Self {
         self.raw.add_metadata(key.into(), value.into());
         self

@@ -488,7 +488,7 @@ fn share(payload: &Payload) -> Option<Payload> {
     }
 }
 
-/// Asks the peer for its view of the method and finds the first difference ([hello.compat]).
+/// Asks the peer for its view of the method and finds the first difference (\[hello.compat\]).
 fn compare(
     link: Link,
     spec: &'static MethodSpec,

@@ -120,7 +120,7 @@ impl PortAccept {
         }
     }
 
-    /// The receiving half of the port that is declared at `ordinal` ([call.port]).
+    /// The receiving half of the port that is declared at `ordinal` (\[call.port\]).
     pub(super) fn accept(
         &mut self,
         ordinal: u32,

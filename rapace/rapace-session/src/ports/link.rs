@@ -57,7 +57,7 @@ impl PortLink {
     }
 
     /// The receiving half of a port that a decoded value names. Its channel is open already, or
-    /// will be ([stream.order]).
+    /// will be (\[stream.order\]).
     ///
     /// `receives_only` says that this side has nothing to send on it. When the session `ended`
     /// meanwhile, nobody else would ever tell a port that is not open yet.
@@ -262,7 +262,7 @@ impl PortLink {
         if over { None } else { inner.channel }
     }
 
-    /// The user's half was dropped: the peer need not go on ([cancel]).
+    /// The user's half was dropped: the peer need not go on (\[cancel\]).
     pub(crate) fn drop_half(&self, state: &mut State, now: Time) {
         if let Some(channel) = self.abandon() {
             state.ports.remove(&channel);

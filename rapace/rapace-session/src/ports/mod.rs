@@ -2,13 +2,13 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`link`] | [`PortLink`]: where the driver and the user's half of a port meet |
-//! | [`attach`] | from values to ports and back, while arguments and results are coded |
-//! | [`streaming`] | [`Streaming`] and its sender half |
-//! | [`receiver`] | taking items out of a port, and giving the credit back |
-//! | [`pump`] | the task that moves a stream's items into the session |
-//! | [`tunnel`] | [`Tunnel`]: bytes both ways |
-//! | [`shape`] | how facet sees them; the one place with `unsafe` in this crate |
+//! | `link` | `PortLink`: where the driver and the user's half of a port meet |
+//! | `attach` | from values to ports and back, while arguments and results are coded |
+//! | `streaming` | [`Streaming`] and its sender half |
+//! | `receiver` | taking items out of a port, and giving the credit back |
+//! | `pump` | the task that moves a stream's items into the session |
+//! | `tunnel` | [`Tunnel`]: bytes both ways |
+//! | `shape` | how facet sees them; the one place with `unsafe` in this crate |
 
 mod attach;
 mod link;

@@ -90,7 +90,7 @@ impl Receiver {
         shared.settle(state, shared.runtime.now());
     }
 
-    /// Ends the stream after an item that does not decode ([stream]).
+    /// Ends the stream after an item that does not decode (\[stream\]).
     pub(super) fn reject(&mut self, why: &str) {
         self.over = true;
         self.taken.clear();

@@ -18,15 +18,15 @@ use super::receiver::Receiver;
 use crate::error::StreamError;
 
 /// A stream of `T` as an argument, or as (part of) the return value, of a service method
-/// ([stream]).
+/// (\[stream\]).
 ///
 /// Who sends makes one from any [`Stream`] ([`Streaming::new`]), an iterator
 /// ([`Streaming::from_iter`]) or a sender half ([`Streaming::channel`]). Who receives reads it as a
 /// `Stream` of `Result<T, StreamError>`. It may outlive its call's response. Dropping it before
-/// its end tells the sender to stop ([cancel]).
+/// its end tells the sender to stop (\[cancel\]).
 ///
 /// A slow reader holds up its own sender only: the sender waits when the stream's window
-/// ([`Limits::window_bytes`], 1 MiB by default) is full ([credit]).
+/// ([`Limits::window_bytes`], 1 MiB by default) is full (\[credit\]).
 ///
 /// [`Limits::window_bytes`]: rapace_core::session::Limits::window_bytes
 pub struct Streaming<T: 'static> {

@@ -24,14 +24,14 @@ use crate::error::StreamError;
 /// work at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// A pipe of bytes in both directions that hangs on a call ([tunnel]): `AsyncRead` and
+/// A pipe of bytes in both directions that hangs on a call (\[tunnel\]): `AsyncRead` and
 /// `AsyncWrite`.
 ///
 /// Who passes one to a call makes a pair and keeps the other end: see [`Tunnel::pair`]. Who gets
 /// one as an argument or return value just uses it. `shutdown` ends the sending direction only
 /// (half-close); dropping it ends both.
 ///
-/// Writes wait while the reader's window is full ([credit]).
+/// Writes wait while the reader's window is full (\[credit\]).
 pub struct Tunnel {
     end: End,
 }

@@ -76,7 +76,7 @@ pub async fn row_17_a_payload_of_17_mib_arrives(pair: impl AsyncFn(PairConfig) -
 }
 
 /// Payloads of 0 to 16 bytes arrive by value with an inline slot, longer ones do not, however the
-/// sender held them ([frame.inline]).
+/// sender held them (\[frame.inline\]).
 pub async fn short_payloads_are_inline(pair: impl AsyncFn(PairConfig) -> Pair) {
     let (a, b) = pair(PairConfig::USUAL).await;
     let ((mut sink, _keep), (_keep_too, mut source)) = (a.split(), b.split());
