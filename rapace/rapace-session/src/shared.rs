@@ -64,6 +64,8 @@ pub(crate) struct State {
     /// `None` once the link is closed.
     pub(crate) sink: Option<Box<dyn FrameSink>>,
     pub(crate) link_error: Option<LinkError>,
+    /// The sink holds frames that it has not written out.
+    unflushed: bool,
     /// The driver is between receiving and its own flush, so nobody else needs to flush.
     pub(crate) in_turn: bool,
     /// Somebody flushed since the driver's last turn. Who comes next leaves it to the driver,
@@ -92,6 +94,7 @@ impl Shared {
                 driver: None,
                 sink: Some(sink),
                 link_error: None,
+                unflushed: false,
                 in_turn: false,
                 flushed: false,
                 armed: None,
@@ -292,12 +295,19 @@ impl State {
                 Poll::Pending => break,
             }
             match self.core.poll_transmit(now) {
-                Some(frame) => sink.send(frame),
+                Some(frame) => {
+                    sink.send(frame);
+                    self.unflushed = true;
+                }
                 None => break,
             }
         }
-        if let Poll::Ready(Err(error)) = sink.poll_flush(&mut cx) {
-            self.link_error = Some(error);
+        if self.unflushed {
+            match sink.poll_flush(&mut cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => self.link_error = Some(error),
+                Poll::Pending => {}
+            }
         }
     }
 

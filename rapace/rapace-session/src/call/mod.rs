@@ -86,9 +86,13 @@ impl<A: Facet<'static>, R: Facet<'static>> Call<A, R> {
                 }
                 Stage::Loaded(_) => {
                     ready!(self.raw.poll_send(cx))?;
-                    if self.method.spec().oneway && matches!(self.raw.stage, Stage::Waiting(_)) {
-                        self.raw.stage = Stage::Finished;
-                        return Poll::Ready(self.decode_oneway());
+                    if let Stage::Waiting(_) = self.raw.stage {
+                        if self.method.spec().oneway {
+                            self.raw.stage = Stage::Finished;
+                            return Poll::Ready(self.decode_oneway());
+                        }
+                        // The slot was given this task's waker when the call was opened.
+                        return Poll::Pending;
                     }
                 }
                 Stage::Comparing(_) | Stage::Waiting(_) => {
