@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use rapace_core::frame::{Descriptor, NO_DEADLINE};
 use rapace_core::session::{CancelCause, CancelReason, CloseReason, Event, LinkEnd};
 use rapace_core::{ChannelId, Frame, Metadata, MethodId, Payload, Time};
 use rapace_transport::{FrameSource, LinkError};
@@ -98,11 +99,17 @@ impl Driver {
 
     /// Lets the core decide about the received frames and the time.
     ///
-    /// Returns the time, which serves for the whole turn: reading the clock is dear.
+    /// Returns the time, which serves for the whole turn: reading the clock is dear. It is not even
+    /// read for a batch of plain calls while no timer is set, since nothing asks for it.
     fn decide(&mut self, cx: &Context<'_>, exhausted: bool) -> Time {
-        let now = self.shared.runtime.now();
+        let timed = self.frames.iter().any(asks_for_time);
         let mut guard = self.shared.lock();
         let state = &mut *guard;
+        let now = if timed || state.core.poll_timeout().is_some() {
+            self.shared.runtime.now()
+        } else {
+            state.core.now()
+        };
         state.in_turn = true;
         match &state.driver {
             Some(waker) if waker.will_wake(cx.waker()) => {}
@@ -404,6 +411,18 @@ impl Turn {
             }
         }
     }
+}
+
+/// Whether the core needs the time for this frame: for its deadline, or one in its metadata, or to
+/// give credit back in time.
+fn asks_for_time(frame: &Frame) -> bool {
+    let Descriptor {
+        channel_id,
+        method_id,
+        deadline_ns,
+        ..
+    } = frame.desc;
+    deadline_ns != NO_DEADLINE || channel_id == ChannelId::CONTROL || method_id == MethodId::NONE
 }
 
 fn stream_error(cause: CancelCause, link: Option<&LinkError>) -> StreamError {
