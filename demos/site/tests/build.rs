@@ -1,10 +1,12 @@
 //! The program as a user runs it, on a small site.
 
-use std::collections::BTreeMap;
+mod support;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use support::{stderr, tree, write};
 use tempfile::TempDir;
 
 fn site(folder: &Path, arguments: &[&str]) -> Output {
@@ -13,10 +15,6 @@ fn site(folder: &Path, arguments: &[&str]) -> Output {
         .args(arguments)
         .output()
         .expect("the program starts")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// A folder with a small site in `content`.
@@ -46,30 +44,6 @@ fn small_site() -> TempDir {
     dots.save(folder.path().join("content/guide/dots.png"))
         .unwrap();
     folder
-}
-
-fn write(folder: &Path, name: &str, text: &str) {
-    let path = folder.join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
-
-/// All files below `folder` with their content.
-fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(folder).unwrap().display().to_string();
-                files.insert(name, fs::read(path).unwrap());
-            }
-        }
-    }
-    files
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The plugins as processes: the same site over every transport and under every death, and nobody
 //! left behind.
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,6 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use support::{stderr, tree, write};
 use tempfile::TempDir;
 
 /// Longer than anything takes that is not stuck.
@@ -46,12 +49,6 @@ fn content() -> TempDir {
     folder
 }
 
-fn write(folder: &Path, name: &str, text: &str) {
-    let path = folder.join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
-
 fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_site"))
 }
@@ -63,28 +60,6 @@ fn build(folder: &Path, out: &str, arguments: &[&str]) -> Output {
         .args(arguments)
         .output()
         .expect("the program starts")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// All files below `folder` with their content.
-fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(folder).unwrap().display().to_string();
-                files.insert(name, fs::read(path).unwrap());
-            }
-        }
-    }
-    files
 }
 
 /// The restarts that the summary names, of all plugins together.

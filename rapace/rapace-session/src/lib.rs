@@ -59,6 +59,6 @@ pub mod codegen {
     pub use crate::call::Call;
     pub use crate::caller::{Caller, Client, client_caller};
     pub use crate::context::Context;
-    pub use crate::method::{AnyMethod, Method, MethodSpec, ServiceDescriptor, check_method_ids};
+    pub use crate::method::{AnyMethod, Method, MethodSpec, ServiceDescriptor};
     pub use crate::service::{Handler, Request, Service};
 }

@@ -276,25 +276,3 @@ impl std::fmt::Debug for ServiceDescriptor {
         )
     }
 }
-
-/// Refuses, at compile time, a service in which two methods have one id, or one has id zero.
-///
-/// # Panics
-///
-/// In a constant, which is a compile error.
-pub const fn check_method_ids(service: &str, names: &[&str]) {
-    let mut at = 0;
-    while at < names.len() {
-        let id = rapace_codec::method_id(service, names[at]);
-        assert!(id != 0, "a method's id is zero: rename the method");
-        let mut before = 0;
-        while before < at {
-            assert!(
-                rapace_codec::method_id(service, names[before]) != id,
-                "two methods of this service have the same id: rename one of them"
-            );
-            before += 1;
-        }
-        at += 1;
-    }
-}
