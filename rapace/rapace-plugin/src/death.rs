@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rapace_transport::{Death, FrameSink, FrameSource, LinkError, LinkInfo, Transport};
+use rapace_transport::{Death, FrameSink, FrameSource, Lender, LinkError, LinkInfo, Transport};
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::process::ExitWatch;
@@ -39,6 +39,10 @@ pub(crate) struct WatchedTransport {
 impl Transport for WatchedTransport {
     fn info(&self) -> LinkInfo {
         self.inner.info()
+    }
+
+    fn lender(&self) -> Option<Arc<dyn Lender>> {
+        self.inner.lender()
     }
 
     fn split(self: Box<Self>) -> (Box<dyn FrameSink>, Box<dyn FrameSource>) {
@@ -214,15 +218,6 @@ impl FrameSink for WatchedSink {
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         let result = self.inner.poll_close(cx);
-        self.explain(cx, result)
-    }
-
-    fn poll_loan(
-        &mut self,
-        cx: &mut Context<'_>,
-        len: usize,
-    ) -> Poll<Result<Option<rapace_core::frame::Loan>, LinkError>> {
-        let result = self.inner.poll_loan(cx, len);
         self.explain(cx, result)
     }
 }

@@ -107,7 +107,6 @@ impl Transport for MemTransport {
             // A payload in several runs is copied into one for the receiver, so keeping a run
             // apart saves nothing.
             gather_bytes_min: usize::MAX,
-            lends: false,
         }
     }
 

@@ -100,7 +100,6 @@ impl Transport for StreamTransport {
             deadline: DeadlineForm::Remaining,
             payload_bytes_max: u32::MAX,
             gather_bytes_min: self.config.gather_bytes_min,
-            lends: false,
         }
     }
 

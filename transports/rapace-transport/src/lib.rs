@@ -2,7 +2,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`link`] | the [`Transport`] trait and its two halves |
+//! | [`link`] | the [`Transport`] trait, its two halves and the [`Lender`] |
 //! | [`error`] | how a link ends: [`LinkError`], [`Death`] |
 //! | `conformance` | the suite that every transport passes (feature `conformance`) |
 //!
@@ -18,4 +18,4 @@ pub mod link;
 pub use rapace_core::DeadlineForm;
 
 pub use error::{Death, ExitReason, LinkError};
-pub use link::{FrameSink, FrameSource, LinkInfo, Transport};
+pub use link::{FrameSink, FrameSource, Lender, LinkInfo, Room, Transport};

@@ -1,5 +1,6 @@
 //! The [`Transport`] trait.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rapace_core::DeadlineForm;
@@ -21,8 +22,6 @@ pub struct LinkInfo {
     /// copied into a send buffer first; the codec keeps `Bytes` fields of that size apart.
     /// `usize::MAX` when gathering never pays.
     pub gather_bytes_min: usize,
-    /// Whether [`FrameSink::poll_loan`] gives memory worth encoding into.
-    pub lends: bool,
 }
 
 /// One end of a link.
@@ -32,6 +31,12 @@ pub trait Transport: Send + 'static {
     /// What this transport is.
     fn info(&self) -> LinkInfo;
 
+    /// Who lends memory where the peer will read it; `None` when the payloads of this transport are
+    /// copied or moved anyhow.
+    fn lender(&self) -> Option<Arc<dyn Lender>> {
+        None
+    }
+
     /// The two directions, which are driven apart.
     fn split(self: Box<Self>) -> (Box<dyn FrameSink>, Box<dyn FrameSource>);
 }
@@ -39,6 +44,10 @@ pub trait Transport: Send + 'static {
 impl Transport for Box<dyn Transport> {
     fn info(&self) -> LinkInfo {
         (**self).info()
+    }
+
+    fn lender(&self) -> Option<Arc<dyn Lender>> {
+        (**self).lender()
     }
 
     fn split(self: Box<Self>) -> (Box<dyn FrameSink>, Box<dyn FrameSource>) {
@@ -69,18 +78,6 @@ pub trait FrameSink: Send {
     /// Flushes, then says to the peer that nothing follows. The receive side of the same link
     /// ends too: a `poll_recv` that waits is woken.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>>;
-
-    /// Memory of exactly `len` bytes for a payload, where the peer will read it. Pending is
-    /// backpressure. Only transports whose [`LinkInfo::lends`] is set give any; the others return
-    /// `None`.
-    fn poll_loan(
-        &mut self,
-        cx: &mut Context<'_>,
-        len: usize,
-    ) -> Poll<Result<Option<Loan>, LinkError>> {
-        let _ = (cx, len);
-        Poll::Ready(Ok(None))
-    }
 }
 
 /// The receiving direction.
@@ -98,4 +95,56 @@ pub trait FrameSource: Send {
     /// Raises the longest payload that will be accepted, once the Hellos have been exchanged.
     /// Before that it is 64 KiB (PROTOCOL.md §1).
     fn raise_payload_limit(&mut self, bytes: u32);
+}
+
+/// Lends memory of a transport, where the peer will read it without another copy.
+///
+/// Apart from the sink, so that a value is encoded without holding up those who send. A loan is
+/// sent as [`Payload::Loan`], or frozen to `Bytes` ([`Loan::freeze`]) and sent as a run of a
+/// payload, as often as one likes: the transport knows its own memory again.
+///
+/// [`Payload::Loan`]: rapace_core::frame::Payload::Loan
+pub trait Lender: Send + Sync {
+    /// Memory for a payload, if there is some now. `None` is backpressure, or a payload longer than
+    /// [`Lender::loan_bytes_max`]: who cannot wait sends from its own memory instead.
+    fn try_loan(&self, room: Room) -> Option<Loan>;
+
+    /// Memory for a payload; pending while there is none. Cancel-safe: nothing is taken before it
+    /// is ready.
+    ///
+    /// # Errors
+    ///
+    /// How the link ended; [`LinkError::Io`] when `room` is more than
+    /// [`Lender::loan_bytes_max`].
+    fn poll_loan(&self, cx: &mut Context<'_>, room: Room) -> Poll<Result<Loan, LinkError>>;
+
+    /// The longest loan with its room, in bytes.
+    fn loan_bytes_max(&self) -> usize;
+}
+
+/// How much memory a loan takes, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Room {
+    /// Before the lent bytes, for what stands before them in the payload.
+    pub head: usize,
+    /// The lent bytes themselves.
+    pub len: usize,
+    /// Behind them.
+    pub tail: usize,
+}
+
+impl Room {
+    /// Exactly this many bytes and no room around them.
+    pub const fn exact(len: usize) -> Self {
+        Room {
+            head: 0,
+            len,
+            tail: 0,
+        }
+    }
+
+    /// All together.
+    pub const fn total(self) -> usize {
+        self.head.saturating_add(self.len).saturating_add(self.tail)
+    }
 }

@@ -46,10 +46,20 @@ pub trait LoanBuf: Send {
     fn as_slice(&self) -> &[u8];
     /// For the lender, to find its own type again.
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
+    /// Ends the writing: the same memory as `Bytes`, which its lender knows again when it is sent.
+    fn freeze(self: Box<Self>) -> Bytes;
 }
 
 /// A boxed [`LoanBuf`]. Dropping it gives the memory back unsent.
 pub struct Loan(pub Box<dyn LoanBuf>);
+
+impl Loan {
+    /// Ends the writing: the same memory as `Bytes`. Sent within a payload over the link that lent
+    /// it, it is not copied.
+    pub fn freeze(self) -> Bytes {
+        self.0.freeze()
+    }
+}
 
 impl fmt::Debug for Loan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures_util::future::{join, join4};
 use std::future::poll_fn;
 
+use crate::Room;
 use rapace_core::frame::{Frame, Payload};
 
 use super::traffic::{check, descriptor, flush, frame, pattern, recv, recv_all, send, send_all};
@@ -141,27 +142,80 @@ pub async fn chains_arrive_as_one_run(pair: impl AsyncFn(PairConfig) -> Pair) {
     }
 }
 
-/// A transport that lends gives exactly the asked length and carries what was written there; one
-/// that does not lend says so.
+/// A transport that lends gives exactly the asked length, and carries what was written there:
+/// lent, frozen, and as a run between others.
 pub async fn loans_arrive_like_other_payloads(pair: impl AsyncFn(PairConfig) -> Pair) {
     let (a, b) = pair(PairConfig::USUAL).await;
-    let lends = a.info().lends;
+    let lender = a.lender();
     let ((mut sink, _keep), (_keep_too, mut source)) = (a.split(), b.split());
-    for (number, len) in (0..).zip([0, 1, 16, 17, 1_000, 65_536]) {
-        let loan = poll_fn(|cx| sink.poll_loan(cx, len)).await.expect("a loan");
-        let Some(mut loan) = loan else {
-            assert!(!lends, "LinkInfo says this transport lends; it gave none");
-            continue;
-        };
-        assert!(lends, "LinkInfo says this transport does not lend; it did");
-        assert_eq!(loan.0.as_mut_slice().len(), len, "length of the loan");
-        loan.0.as_mut_slice().copy_from_slice(&pattern(number, len));
-        let lent = Frame::new(descriptor(number), Payload::Loan(loan));
-        let (sent, got) = join(send(&mut *sink, lent), recv(&mut *source)).await;
+    let Some(lender) = lender else { return };
+    source.raise_payload_limit(1 << 20);
+    let mut number = 0;
+    for len in [0, 1, 16, 17, 1_000, 65_536] {
+        for room in [
+            Room::exact(len),
+            Room {
+                head: 9,
+                len,
+                tail: 7,
+            },
+        ] {
+            for form in 0..4 {
+                let mut loan = poll_fn(|cx| lender.poll_loan(cx, room))
+                    .await
+                    .expect("a loan");
+                assert_eq!(loan.0.as_mut_slice().len(), len, "length of the loan");
+                // The frame is `head` bytes of something else, the loan, and `tail` bytes.
+                let (head, tail) = match form {
+                    0 | 1 => (0, 0),
+                    2 => (9, 7),
+                    _ => (40, 300),
+                };
+                let whole = pattern(number, head + len + tail);
+                let lent = &whole[head..head + len];
+                loan.0.as_mut_slice().copy_from_slice(lent);
+                assert_eq!(loan.0.as_slice(), lent, "what was written can be read");
+                let payload = match form {
+                    0 => Payload::Loan(loan),
+                    1 => Payload::Bytes(loan.freeze()),
+                    _ => Payload::Chain(vec![
+                        whole.slice(..head),
+                        loan.freeze(),
+                        whole.slice(head + len..),
+                    ]),
+                };
+                let frame = Frame::new(descriptor(number), payload);
+                let (sent, got) = join(send(&mut *sink, frame), recv(&mut *source)).await;
+                sent.expect("sending");
+                check(&got.expect("receiving"), number, whole.len());
+                number += 1;
+                // A loan that is dropped unsent leaves no trace.
+                drop(
+                    poll_fn(|cx| lender.poll_loan(cx, room))
+                        .await
+                        .expect("a loan"),
+                );
+            }
+        }
+    }
+    // One frozen loan in several frames, and read here as long as it is held.
+    let mut loan = lender
+        .try_loan(Room {
+            head: 4,
+            len: 5_000,
+            tail: 0,
+        })
+        .expect("a loan");
+    let whole = pattern(number, 5_004);
+    loan.0.as_mut_slice().copy_from_slice(&whole[4..]);
+    let frozen = loan.freeze();
+    for _ in 0..3 {
+        let chain = Payload::Chain(vec![whole.slice(..4), frozen.clone()]);
+        let frame = Frame::new(descriptor(number), chain);
+        let (sent, got) = join(send(&mut *sink, frame), recv(&mut *source)).await;
         sent.expect("sending");
-        check(&got.expect("receiving"), number, len);
-        // A loan that is dropped unsent leaves no trace.
-        drop(poll_fn(|cx| sink.poll_loan(cx, len)).await.expect("a loan"));
+        check(&got.expect("receiving"), number, whole.len());
+        assert_eq!(frozen, whole[4..], "the frozen loan keeps its content");
     }
     flush(&mut *sink).await.expect("flushing");
 }
