@@ -1,0 +1,452 @@
+//! Faults as data: what goes wrong, and when.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Nanos;
+
+/// One thing that goes wrong in a world.
+///
+/// In TOML and JSON:
+///
+/// ```
+/// use rapace_sim::{Fault, FrameKind, Moment, Nanos, What, When};
+///
+/// let fault: Fault = serde_json::from_str(
+///     r#"{ "when": { "frame": { "from": "images", "kind": "response", "n": 3 } },
+///          "what": { "restart": { "process": "images", "after": "20ms" } } }"#,
+/// ).unwrap();
+/// assert_eq!(fault, Fault {
+///     when: When::Frame {
+///         from: "images".into(), kind: FrameKind::Response, n: 3, moment: Moment::After,
+///     },
+///     what: What::Restart { process: "images".into(), after: Nanos::from_millis(20) },
+/// });
+/// assert_eq!(fault.to_string(), "after images sends its response 3: restart images after 20ms");
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// What it waits for.
+    pub when: When,
+    /// What happens.
+    pub what: What,
+}
+
+/// What a fault waits for. Each fault happens at most once.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum When {
+    /// A point in virtual time.
+    At(Nanos),
+    /// Right before the `n`-th event of a process, counted from 1 over all its lives. An event is
+    /// one poll of one of its tasks.
+    Event {
+        /// The name of the process.
+        process: String,
+        /// Which event, from 1.
+        n: u64,
+    },
+    /// When a process sends the `n`-th frame of a kind, counted from 1 over all its links and
+    /// lives.
+    Frame {
+        /// The name of the sending process.
+        from: String,
+        /// What counts.
+        #[serde(default)]
+        kind: FrameKind,
+        /// Which frame, from 1.
+        n: u64,
+        /// Whether the frame itself still goes out.
+        #[serde(default)]
+        moment: Moment,
+    },
+    /// Right before the `n`-th store of a process into the memory that it shares with others,
+    /// counted from 1 over all its lives. Never happens without shared memory.
+    Store {
+        /// The name of the process.
+        process: String,
+        /// Which store, from 1.
+        n: u64,
+    },
+}
+
+/// Whether something happens before or after what it waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, arbitrary::Arbitrary)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// What was waited for does not take place any more.
+    Before,
+    /// It still takes place.
+    #[default]
+    After,
+}
+
+/// Kinds of frames, as faults and traces count them.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+    arbitrary::Arbitrary,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum FrameKind {
+    /// Every frame.
+    #[default]
+    Any,
+    /// The Hello (PROTOCOL.md §4).
+    Hello,
+    /// OpenChannel.
+    Open,
+    /// A request, with or without an OpenChannel before it.
+    Request,
+    /// A response.
+    Response,
+    /// An item of a stream, or bytes of a tunnel; also the frame that ends one.
+    Data,
+    /// CancelChannel.
+    Cancel,
+    /// GrantCredits.
+    Grant,
+    /// CloseChannel.
+    Close,
+    /// Ping or Pong.
+    Ping,
+    /// GoAway.
+    GoAway,
+    /// A control verb that this version does not know.
+    Unknown,
+}
+
+impl FrameKind {
+    /// All kinds but [`FrameKind::Any`].
+    pub const ALL: [FrameKind; 11] = [
+        FrameKind::Hello,
+        FrameKind::Open,
+        FrameKind::Request,
+        FrameKind::Response,
+        FrameKind::Data,
+        FrameKind::Cancel,
+        FrameKind::Grant,
+        FrameKind::Close,
+        FrameKind::Ping,
+        FrameKind::GoAway,
+        FrameKind::Unknown,
+    ];
+
+    /// The word for it in traces.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FrameKind::Any => "frame",
+            FrameKind::Hello => "hello",
+            FrameKind::Open => "open",
+            FrameKind::Request => "request",
+            FrameKind::Response => "response",
+            FrameKind::Data => "data",
+            FrameKind::Cancel => "cancel",
+            FrameKind::Grant => "grant",
+            FrameKind::Close => "close",
+            FrameKind::Ping => "ping",
+            FrameKind::GoAway => "goaway",
+            FrameKind::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for FrameKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What goes wrong.
+///
+/// Faults that a link cannot have (half a cut of an in-process link, a doorbell of a socket) have no
+/// effect on it; a run reports how many faults took effect.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum What {
+    /// The process dies like by SIGKILL: what it has written arrives, nothing else happens. Whether
+    /// it comes back is for its restart policy.
+    Kill {
+        /// Its name.
+        process: String,
+    },
+    /// The process dies after so many more stores into shared memory; on other links at its next
+    /// write, of which only so many bytes get out.
+    KillAfterStore {
+        /// Its name.
+        process: String,
+        /// How many stores still take place.
+        stores: u64,
+    },
+    /// The process dies and is started again after a while, whatever its restart policy says. A
+    /// process that is down already is started.
+    Restart {
+        /// Its name.
+        process: String,
+        /// How long it stays down.
+        after: Nanos,
+    },
+    /// The process does nothing for a while, as if stopped by SIGSTOP.
+    Hang {
+        /// Its name.
+        process: String,
+        /// How long.
+        span: Nanos,
+    },
+    /// Every event of the process takes longer for a while.
+    Slow {
+        /// Its name.
+        process: String,
+        /// How long one event takes; at most 10 ms.
+        each: Nanos,
+        /// How long this lasts.
+        span: Nanos,
+    },
+    /// The clock of the process jumps ahead, and with it the deadlines of its sessions. Handlers'
+    /// `tokio::time` is not affected.
+    ClockSkew {
+        /// Its name.
+        process: String,
+        /// How far.
+        ahead: Nanos,
+    },
+    /// Nothing arrives over the link for a while; what is sent waits.
+    Freeze {
+        /// Its name.
+        link: String,
+        /// How long; a freeze of [`Nanos::MAX`] waits for a thaw.
+        span: Nanos,
+    },
+    /// A freeze ends early.
+    Thaw {
+        /// The link.
+        link: String,
+    },
+    /// From now on every write takes so long to arrive.
+    Latency {
+        /// The link.
+        link: String,
+        /// How long.
+        latency: Nanos,
+    },
+    /// From now on each direction of the link holds so many bytes.
+    Window {
+        /// The link.
+        link: String,
+        /// How many; at least 1.
+        bytes: u32,
+    },
+    /// From now on a read or write moves at most so many bytes.
+    ShortIo {
+        /// The link.
+        link: String,
+        /// How many; at least 1.
+        bytes: u32,
+    },
+    /// The link breaks; what is under way is lost.
+    Cut {
+        /// The link.
+        link: String,
+    },
+    /// The link ends in one direction only, after what is under way.
+    CutHalf {
+        /// The link.
+        link: String,
+        /// Whose sending ends.
+        from: String,
+    },
+    /// A byte is changed on its way.
+    Corrupt {
+        /// The link.
+        link: String,
+        /// Who sends it.
+        from: String,
+        /// Which of the bytes sent from now on, from 0.
+        offset: u32,
+        /// The bits that change; 0 counts as 1.
+        xor: u8,
+    },
+    /// Something happens to the doorbells of the link for a while; only shared memory has them.
+    Doorbell {
+        /// The link.
+        link: String,
+        /// What happens to each ring.
+        effect: DoorbellEffect,
+        /// How long this lasts.
+        span: Nanos,
+    },
+    /// Nothing more can be allocated on the link for a while; on sockets: nothing can be written.
+    Exhaust {
+        /// The link.
+        link: String,
+        /// How long.
+        span: Nanos,
+    },
+}
+
+/// What a kernel may do to a wake-up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum DoorbellEffect {
+    /// It comes later.
+    Delay(Nanos),
+    /// Several become one.
+    Coalesce,
+    /// One becomes two.
+    Duplicate,
+}
+
+impl What {
+    /// All kinds of faults, as [`What::kind`] names them.
+    pub const KINDS: [&'static str; 16] = [
+        "kill",
+        "kill_after_store",
+        "restart",
+        "hang",
+        "slow",
+        "clock_skew",
+        "freeze",
+        "thaw",
+        "latency",
+        "window",
+        "short_io",
+        "cut",
+        "cut_half",
+        "corrupt",
+        "doorbell",
+        "exhaust",
+    ];
+
+    /// The word for this kind of fault; the same as in TOML.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            What::Kill { .. } => "kill",
+            What::KillAfterStore { .. } => "kill_after_store",
+            What::Restart { .. } => "restart",
+            What::Hang { .. } => "hang",
+            What::Slow { .. } => "slow",
+            What::ClockSkew { .. } => "clock_skew",
+            What::Freeze { .. } => "freeze",
+            What::Thaw { .. } => "thaw",
+            What::Latency { .. } => "latency",
+            What::Window { .. } => "window",
+            What::ShortIo { .. } => "short_io",
+            What::Cut { .. } => "cut",
+            What::CutHalf { .. } => "cut_half",
+            What::Corrupt { .. } => "corrupt",
+            What::Doorbell { .. } => "doorbell",
+            What::Exhaust { .. } => "exhaust",
+        }
+    }
+
+    /// The process that it concerns, if it concerns one.
+    pub fn process(&self) -> Option<&str> {
+        match self {
+            What::Kill { process }
+            | What::KillAfterStore { process, .. }
+            | What::Restart { process, .. }
+            | What::Hang { process, .. }
+            | What::Slow { process, .. }
+            | What::ClockSkew { process, .. } => Some(process),
+            _ => None,
+        }
+    }
+
+    /// The link that it concerns, if it concerns one.
+    pub fn link(&self) -> Option<&str> {
+        match self {
+            What::Freeze { link, .. }
+            | What::Thaw { link }
+            | What::Latency { link, .. }
+            | What::Window { link, .. }
+            | What::ShortIo { link, .. }
+            | What::Cut { link }
+            | What::CutHalf { link, .. }
+            | What::Corrupt { link, .. }
+            | What::Doorbell { link, .. }
+            | What::Exhaust { link, .. } => Some(link),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.when, self.what)
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            When::At(at) => write!(f, "at {at}"),
+            When::Event { process, n } => write!(f, "before event {n} of {process}"),
+            When::Frame {
+                from,
+                kind,
+                n,
+                moment,
+            } => {
+                let moment = match moment {
+                    Moment::Before => "before",
+                    Moment::After => "after",
+                };
+                write!(f, "{moment} {from} sends its {kind} {n}")
+            }
+            When::Store { process, n } => write!(f, "before store {n} of {process}"),
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            What::Kill { process } => write!(f, "kill {process}"),
+            What::KillAfterStore { process, stores } => {
+                write!(f, "kill {process} after {stores} more stores")
+            }
+            What::Restart { process, after } => write!(f, "restart {process} after {after}"),
+            What::Hang { process, span } => write!(f, "hang {process} for {span}"),
+            What::Slow {
+                process,
+                each,
+                span,
+            } => write!(f, "slow {process} to {each} an event for {span}"),
+            What::ClockSkew { process, ahead } => write!(f, "clock of {process} {ahead} ahead"),
+            What::Freeze { link, span } if *span == Nanos::MAX => write!(f, "freeze link {link}"),
+            What::Freeze { link, span } => write!(f, "freeze link {link} for {span}"),
+            What::Thaw { link } => write!(f, "thaw link {link}"),
+            What::Latency { link, latency } => write!(f, "latency of link {link} {latency}"),
+            What::Window { link, bytes } => write!(f, "window of link {link} {bytes} bytes"),
+            What::ShortIo { link, bytes } => {
+                write!(f, "reads and writes of link {link} at most {bytes} bytes")
+            }
+            What::Cut { link } => write!(f, "cut link {link}"),
+            What::CutHalf { link, from } => write!(f, "cut link {link} from {from} on"),
+            What::Corrupt {
+                link,
+                from,
+                offset,
+                xor,
+            } => write!(
+                f,
+                "corrupt byte {offset} of {from} on link {link} by {xor:#04x}"
+            ),
+            What::Doorbell { link, effect, span } => {
+                write!(f, "doorbells of link {link} {effect} for {span}")
+            }
+            What::Exhaust { link, span } => write!(f, "exhaust link {link} for {span}"),
+        }
+    }
+}
+
+impl fmt::Display for DoorbellEffect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DoorbellEffect::Delay(by) => write!(f, "delayed by {by}"),
+            DoorbellEffect::Coalesce => f.write_str("coalesced"),
+            DoorbellEffect::Duplicate => f.write_str("duplicated"),
+        }
+    }
+}
