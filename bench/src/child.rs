@@ -34,6 +34,10 @@ impl Server {
         Ok(Self(process))
     }
 
+    pub(crate) fn process_id(&self) -> u32 {
+        self.0.child.id()
+    }
+
     /// CPU time the server has used so far, in user and kernel mode.
     pub(crate) fn cpu(&mut self) -> Result<Duration> {
         self.0

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 
 use crate::work::{self, Sample, Work};
@@ -18,12 +18,21 @@ use crate::work::{self, Sample, Work};
 pub(crate) trait Client: Clone + Send + Sync + 'static {
     /// Whether the peer has server streams at all.
     const STREAMS: bool;
+    /// Whether it can [`read`](Client::read).
+    const READS: bool = false;
 
     /// Sends `payload`, gets it back, and passes what came to [`check_echo`].
     fn echo(&self, payload: Bytes) -> impl Future<Output = Result<()>> + Send;
 
     /// Sends `payload`, gets its length back, and passes that to [`check_sunk`].
     fn sink(&self, payload: Bytes) -> impl Future<Output = Result<()>> + Send;
+
+    /// Sends `payload`, of which the server reads every byte, and passes the sum that it returns,
+    /// with the one it must be, to [`check_read`].
+    fn read(&self, payload: Bytes, sum: u64) -> impl Future<Output = Result<()>> + Send {
+        drop(payload);
+        async move { bail!("this peer does not read, so nothing has the sum {sum}") }
+    }
 
     /// Has the server stream the integers below `count`, and passes their sum to [`check_items`].
     fn items(&self, count: u64) -> impl Future<Output = Result<()>> + Send;
@@ -70,6 +79,11 @@ pub(crate) trait Client: Clone + Send + Sync + 'static {
 pub(crate) trait Subject {
     fn can(&self, work: Work) -> bool;
 
+    /// Whether both sides poll, so that they need a core each.
+    fn polls(&self) -> bool {
+        false
+    }
+
     /// One round of `work`, about `budget` long.
     fn round(&self, work: Work, budget: Duration) -> RoundFuture;
 }
@@ -79,7 +93,11 @@ pub(crate) type RoundFuture = Pin<Box<dyn Future<Output = Result<Sample>> + Send
 
 impl<C: Client> Subject for C {
     fn can(&self, work: Work) -> bool {
-        C::STREAMS || !work.streams()
+        if work.is_of_link() {
+            C::READS && work.is_copied_in()
+        } else {
+            C::STREAMS || !work.streams()
+        }
     }
 
     fn round(&self, work: Work, budget: Duration) -> RoundFuture {
@@ -109,6 +127,12 @@ pub(crate) fn check_sunk(sent: &[u8], receipt: u64) -> Result<()> {
         "the receipt for {} bytes says {receipt}",
         sent.len()
     );
+    Ok(())
+}
+
+/// The sum of all words that were sent, against the sum of what the other side read.
+pub(crate) fn check_read(sent: u64, read: u64) -> Result<()> {
+    ensure!(sent == read, "other bytes were read than were sent");
     Ok(())
 }
 

@@ -46,7 +46,8 @@ impl Report {
 pub(crate) fn markdown(report: &Report) -> String {
     let mut text = String::new();
     for table in &report.tables {
-        link_table(&mut text, table);
+        link_table(&mut text, table, "", |work| !work.is_of_link());
+        link_table(&mut text, table, ": the link alone", Work::is_of_link);
     }
     if !report.codec.is_empty() {
         codec_table(&mut text, &report.codec);
@@ -89,15 +90,11 @@ fn row<I: IntoIterator<Item = String>>(text: &mut String, cells: I) {
 /// A figure of an outcome as a cell; None where the work does not have it.
 type Cell = fn(&Outcome) -> Option<String>;
 
-fn link_table(text: &mut String, table: &Table) {
-    line(
-        text,
-        format_args!("### {} runtime\n", capitalised(&table.setting.title())),
-    );
-
+/// The works of `table` that are `chosen`, if there are any.
+fn link_table(text: &mut String, table: &Table, addition: &str, chosen: fn(Work) -> bool) {
     let mut peers = Vec::new();
     let mut works = Vec::new();
-    for outcome in &table.outcomes {
+    for outcome in table.outcomes.iter().filter(|it| chosen(it.work)) {
         if !peers.contains(&outcome.peer) {
             peers.push(outcome.peer);
         }
@@ -105,6 +102,11 @@ fn link_table(text: &mut String, table: &Table) {
             works.push(outcome.work);
         }
     }
+    if works.is_empty() {
+        return;
+    }
+    let title = capitalised(&table.setting.title());
+    line(text, format_args!("### {title} runtime{addition}\n"));
     let names = peers.iter().map(|peer| (*peer).to_owned());
     row(
         text,
@@ -138,7 +140,7 @@ fn link_table(text: &mut String, table: &Table) {
 /// The lines of one work: what they show, and how.
 fn figures(work: Work) -> Vec<(String, Cell)> {
     let mut figures: Vec<(String, Cell)> = Vec::new();
-    if work == Work::Echo64 {
+    if work.is_timed() {
         figures.push(("p50 µs".to_owned(), |it| Some(number(it.p50_us?.median))));
         figures.push(("p99 µs".to_owned(), |it| Some(number(it.p99_us?.median))));
     }
@@ -153,6 +155,10 @@ fn figures(work: Work) -> Vec<(String, Cell)> {
     }
     let cpu = format!("CPU µs per {}", work.operation());
     figures.push((cpu, |it| Some(number(it.cpu_us.median))));
+    if work.counts_system_calls() {
+        let calls = format!("system calls per {}", work.operation());
+        figures.push((calls, |it| Some(number(it.system_calls?))));
+    }
     figures
 }
 
@@ -294,6 +300,7 @@ fn outcome_json(outcome: &Outcome) -> Value {
         "cpu_us_per_operation": outcome.cpu_us,
         "client_cpu_us_per_operation": outcome.client_cpu_us,
         "server_cpu_us_per_operation": outcome.server_cpu_us,
+        "system_calls_per_operation": outcome.system_calls,
     })
 }
 

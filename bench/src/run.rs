@@ -20,6 +20,7 @@ use crate::peers::Peer;
 use crate::report::{self, Report};
 use crate::spin::Spinner;
 use crate::summary::{Outcome, Setting, Table};
+use crate::system_calls::{self, Count};
 use crate::work::{Sample, Work};
 
 /// Cores kept busy by others from which on a warning is due.
@@ -33,9 +34,13 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
     }
     let cores = Cores::allowed()?;
     let spinner = (!options.no_spin).then(Spinner::start).transpose()?;
+    let counting = system_calls::check();
+    if let Err(error) = &counting {
+        eprintln!("system calls are not counted: {error:#}");
+    }
     let mut tables = Vec::new();
     for setting in settings(options) {
-        let table = measure(options, &cores, setting)?;
+        let table = measure(options, &cores, setting, counting.is_ok())?;
         tables.extend((!table.outcomes.is_empty()).then_some(table));
     }
     cores.place_client(Placement::Shared)?;
@@ -144,9 +149,18 @@ impl Contestant {
         sample.server_cpu = self.server_cpu()?.saturating_sub(server_before);
         Ok(sample)
     }
+
+    /// System calls of both processes per operation, in a round that is not timed: counting them
+    /// makes each slower.
+    fn system_calls(&self, tokio: &Tokio, work: Work, budget: Duration) -> Result<f64> {
+        let server = self.server.as_ref().map(Server::process_id);
+        let count = Count::start([Some(std::process::id()), server].into_iter().flatten())?;
+        let sample = tokio.block_on(self.subject.round(work, budget))?;
+        Ok(count.stop()? as f64 / sample.operations.max(1) as f64)
+    }
 }
 
-fn measure(options: &RunOptions, cores: &Cores, setting: Setting) -> Result<Table> {
+fn measure(options: &RunOptions, cores: &Cores, setting: Setting, counting: bool) -> Result<Table> {
     cores.place_client(setting.placement)?;
     let tokio = setting.runtime.build()?;
     let mut contestants = Vec::new();
@@ -158,9 +172,13 @@ fn measure(options: &RunOptions, cores: &Cores, setting: Setting) -> Result<Tabl
     }
     let mut outcomes = Vec::new();
     for work in options.links() {
+        if !work.makes_sense(setting.placement) {
+            continue;
+        }
         let mut able: Vec<_> = contestants
             .iter_mut()
             .filter(|it| it.subject.can(work))
+            .filter(|it| setting.placement != Placement::Shared || !it.subject.polls())
             .collect();
         if able.is_empty() {
             continue;
@@ -179,10 +197,16 @@ fn measure(options: &RunOptions, cores: &Cores, setting: Setting) -> Result<Tabl
                 samples[at].push(able[at].round(&tokio, work, options.round())?);
             }
         }
-        progress.done();
         for (contestant, samples) in able.iter().zip(&samples) {
-            outcomes.push(Outcome::of(contestant.peer.name(), work, samples));
+            let mut outcome = Outcome::of(contestant.peer.name(), work, samples);
+            if counting && work.counts_system_calls() {
+                progress.show(&format!("system calls, {}", contestant.peer.name()));
+                let calls = contestant.system_calls(&tokio, work, options.warm_up())?;
+                outcome.system_calls = Some(calls);
+            }
+            outcomes.push(outcome);
         }
+        progress.done();
     }
     Ok(Table { setting, outcomes })
 }

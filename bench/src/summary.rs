@@ -48,6 +48,8 @@ pub(crate) struct Outcome {
     pub(crate) server_cpu_us: Spread,
     /// Both together, per round, and then the median.
     pub(crate) cpu_us: Spread,
+    /// System calls of both processes per operation, of a round of its own; where they are counted.
+    pub(crate) system_calls: Option<f64>,
 }
 
 impl Outcome {
@@ -74,6 +76,7 @@ impl Outcome {
             client_cpu_us: spread(&|sample| per_operation(sample.client_cpu, sample)),
             server_cpu_us: spread(&|sample| per_operation(sample.server_cpu, sample)),
             cpu_us: spread(&|sample| per_operation(sample.client_cpu + sample.server_cpu, sample)),
+            system_calls: None,
         }
     }
 

@@ -4,8 +4,11 @@
 //! and a line in each `match` here.
 
 pub(crate) mod channel;
+pub(crate) mod eventfd;
+pub(crate) mod iceoryx2;
 pub(crate) mod rapace;
 pub(crate) mod raw;
+pub(crate) mod ring;
 pub(crate) mod tarpc;
 pub(crate) mod tonic;
 
@@ -15,6 +18,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use tokio::net::UnixListener;
 
+use self::eventfd::Sleep;
 use crate::client::Subject;
 
 /// Who is measured.
@@ -28,6 +32,14 @@ pub(crate) enum Peer {
     Tarpc,
     /// tonic (gRPC over HTTP/2) over a Unix socket.
     Tonic,
+    /// iceoryx2 in shared memory, polling.
+    Iceoryx2,
+    /// The floor of shared memory: bare rings, both sides spinning.
+    Ring,
+    /// The floor of waking a process: blocking reads of an eventfd.
+    Eventfd,
+    /// The same in tokio tasks, through AsyncFd.
+    EventfdTokio,
     /// rapace within one process.
     RapaceMem,
     /// The floor in one process: tokio's mpsc and oneshot channels.
@@ -41,6 +53,10 @@ impl Peer {
             Self::Raw => "raw",
             Self::Tarpc => "tarpc",
             Self::Tonic => "tonic",
+            Self::Iceoryx2 => "iceoryx2",
+            Self::Ring => "ring",
+            Self::Eventfd => "eventfd",
+            Self::EventfdTokio => "eventfd-tokio",
             Self::RapaceMem => "rapace-mem",
             Self::Channel => "channel",
         }
@@ -50,7 +66,14 @@ impl Peer {
     pub(crate) fn in_process(self) -> bool {
         match self {
             Self::RapaceMem | Self::Channel => true,
-            Self::Rapace | Self::Raw | Self::Tarpc | Self::Tonic => false,
+            Self::Rapace
+            | Self::Raw
+            | Self::Tarpc
+            | Self::Tonic
+            | Self::Iceoryx2
+            | Self::Ring
+            | Self::Eventfd
+            | Self::EventfdTokio => false,
         }
     }
 
@@ -61,6 +84,10 @@ impl Peer {
             Self::Raw => raw::serve(listener).await,
             Self::Tarpc => tarpc::serve(listener).await,
             Self::Tonic => tonic::serve(listener).await,
+            Self::Iceoryx2 => iceoryx2::serve(listener).await,
+            Self::Ring => ring::serve(listener).await,
+            Self::Eventfd => eventfd::serve(listener, Sleep::Blocking).await,
+            Self::EventfdTokio => eventfd::serve(listener, Sleep::Tokio).await,
             Self::RapaceMem | Self::Channel => bail!("{} has no server process", self.name()),
         }
     }
@@ -72,6 +99,10 @@ impl Peer {
             Self::Raw => Box::new(raw::connect(socket).await?),
             Self::Tarpc => Box::new(tarpc::connect(socket).await?),
             Self::Tonic => Box::new(tonic::connect(socket).await?),
+            Self::Iceoryx2 => Box::new(iceoryx2::connect(socket)?),
+            Self::Ring => Box::new(ring::connect(socket)?),
+            Self::Eventfd => Box::new(eventfd::connect(socket, Sleep::Blocking)?),
+            Self::EventfdTokio => Box::new(eventfd::connect(socket, Sleep::Tokio)?),
             Self::RapaceMem | Self::Channel => bail!("{} has no server process", self.name()),
         })
     }
@@ -81,9 +112,14 @@ impl Peer {
         Ok(match self {
             Self::RapaceMem => Box::new(rapace::start()?),
             Self::Channel => Box::new(channel::start()),
-            Self::Rapace | Self::Raw | Self::Tarpc | Self::Tonic => {
-                bail!("{} needs a server", self.name())
-            }
+            Self::Rapace
+            | Self::Raw
+            | Self::Tarpc
+            | Self::Tonic
+            | Self::Iceoryx2
+            | Self::Ring
+            | Self::Eventfd
+            | Self::EventfdTokio => bail!("{} needs a server", self.name()),
         })
     }
 }

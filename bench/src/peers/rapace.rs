@@ -12,7 +12,8 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::client::{Client, check_chunks, check_echo, check_items, check_sunk};
+use crate::client::{Client, check_chunks, check_echo, check_items, check_read, check_sunk};
+use crate::work;
 
 #[::rapace::service]
 trait Bench {
@@ -20,6 +21,8 @@ trait Bench {
     async fn echo(&self, payload: Bytes) -> Bytes;
     /// Their number.
     async fn sink(&self, payload: Bytes) -> u64;
+    /// The sum of their words.
+    async fn read(&self, payload: Bytes) -> u64;
     /// The integers below `count`.
     async fn items(&self, count: u64) -> Streaming<u64>;
     /// `count` chunks of `len` bytes.
@@ -35,6 +38,10 @@ impl Bench for Subject {
 
     async fn sink(&self, payload: Bytes) -> u64 {
         payload.len() as u64
+    }
+
+    async fn read(&self, payload: Bytes) -> u64 {
+        work::sum(&payload)
     }
 
     async fn items(&self, count: u64) -> Streaming<u64> {
@@ -91,6 +98,11 @@ pub(crate) fn start() -> Result<RapaceClient> {
 
 impl Client for RapaceClient {
     const STREAMS: bool = true;
+    const READS: bool = true;
+
+    async fn read(&self, payload: Bytes, sum: u64) -> Result<()> {
+        check_read(sum, self.client.read(payload).await?)
+    }
 
     async fn echo(&self, payload: Bytes) -> Result<()> {
         let reply = self.client.echo(payload.clone()).await?;

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 
-use super::{CHUNKS_PER_STREAM, FLOOD_DEPTH, ITEMS_PER_STREAM, Latency, Sample, Work};
+use super::{
+    CHUNKS_PER_STREAM, FLOOD_DEPTH, ITEMS_PER_STREAM, Latency, ONE_WAY_DEPTH, Sample, Work,
+};
 use crate::client::Client;
 
 /// One round of `work`, about `budget` long, in a task of its own.
@@ -34,6 +36,21 @@ async fn measure<C: Client>(client: C, work: Work, budget: Duration) -> Result<S
             let operations = client.flood(payload, FLOOD_DEPTH, budget).await?;
             Ok(sample(operations, start.elapsed(), None))
         }
+        Work::Copy64K | Work::Copy1M | Work::Copy16M => {
+            let sum = super::sum(&payload);
+            one_way(budget, move || {
+                let (client, payload) = (client.clone(), payload.clone());
+                async move { client.read(payload, sum).await }
+            })
+            .await
+        }
+        Work::Frame16
+        | Work::Frame64
+        | Work::Wake64
+        | Work::Batch16
+        | Work::Fill64K
+        | Work::Fill1M
+        | Work::Fill16M => bail!("{} is no work for callers", work.name()),
         Work::Items => repeat(budget, ITEMS_PER_STREAM, || client.items(ITEMS_PER_STREAM)).await,
         Work::Chunks => {
             let len = work.payload_len() as u64;
@@ -45,25 +62,82 @@ async fn measure<C: Client>(client: C, work: Work, budget: Duration) -> Result<S
     }
 }
 
-/// Calls one after another, each timed; the end of one is the start of the next.
+/// Calls one after another, each timed.
 async fn one_by_one<F>(budget: Duration, mut call: impl FnMut() -> F) -> Result<Sample>
 where
     F: Future<Output = Result<()>>,
 {
-    let mut times = Histogram::<u32>::new_with_bounds(1, LONGEST_CALL_NS, 3)?;
-    let start = Instant::now();
-    let mut last = start;
-    while last - start < budget {
+    let mut timer = CallTimer::start()?;
+    while timer.elapsed() < budget {
         call().await?;
-        let now = Instant::now();
-        times.saturating_record((now - last).as_nanos() as u64);
-        last = now;
+        timer.answered();
     }
-    let latency = Latency {
-        p50_ns: times.value_at_quantile(0.5),
-        p99_ns: times.value_at_quantile(0.99),
-    };
-    Ok(sample(times.len(), last - start, Some(latency)))
+    Ok(timer.sample())
+}
+
+/// Times calls that follow one another: the end of one is the start of the next.
+pub(crate) struct CallTimer {
+    times: Histogram<u32>,
+    start: Instant,
+    last: Instant,
+}
+
+impl CallTimer {
+    pub(crate) fn start() -> Result<Self> {
+        let times = Histogram::new_with_bounds(1, LONGEST_CALL_NS, 3)?;
+        let start = Instant::now();
+        Ok(Self {
+            times,
+            start,
+            last: start,
+        })
+    }
+
+    pub(crate) fn answered(&mut self) {
+        let now = Instant::now();
+        self.times
+            .saturating_record((now - self.last).as_nanos() as u64);
+        self.last = now;
+    }
+
+    /// From the start to the last answer.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.last - self.start
+    }
+
+    pub(crate) fn sample(&self) -> Sample {
+        let latency = Latency {
+            p50_ns: self.times.value_at_quantile(0.5),
+            p99_ns: self.times.value_at_quantile(0.99),
+        };
+        sample(self.times.len(), self.elapsed(), Some(latency))
+    }
+}
+
+/// [`ONE_WAY_DEPTH`] tasks that each send one payload after another.
+async fn one_way<S, F>(budget: Duration, send: S) -> Result<Sample>
+where
+    S: Fn() -> F + Clone + Send + 'static,
+    F: Future<Output = Result<()>> + Send,
+{
+    let start = Instant::now();
+    let mut tasks = Vec::with_capacity(ONE_WAY_DEPTH);
+    for _ in 0..ONE_WAY_DEPTH {
+        let send = send.clone();
+        tasks.push(tokio::spawn(async move {
+            let mut sent = 0;
+            while start.elapsed() < budget {
+                send().await?;
+                sent += 1;
+            }
+            Ok::<u64, anyhow::Error>(sent)
+        }));
+    }
+    let mut operations = 0;
+    for task in tasks {
+        operations += task.await.context("a sending task panicked")??;
+    }
+    Ok(sample(operations, start.elapsed(), None))
 }
 
 /// Streams of `size` operations one after another.
@@ -80,7 +154,7 @@ where
     Ok(sample(operations, start.elapsed(), None))
 }
 
-fn sample(operations: u64, elapsed: Duration, latency: Option<Latency>) -> Sample {
+pub(crate) fn sample(operations: u64, elapsed: Duration, latency: Option<Latency>) -> Sample {
     let (client_cpu, server_cpu) = (Duration::ZERO, Duration::ZERO);
     Sample {
         operations,
@@ -92,19 +166,20 @@ fn sample(operations: u64, elapsed: Duration, latency: Option<Latency>) -> Sampl
 }
 
 /// Bytes that differ from their neighbours, so that a shifted echo shows at its ends.
-fn payload(len: usize) -> Bytes {
+pub(crate) fn payload(len: usize) -> Bytes {
     (0..len).map(|at| (at % 251) as u8 ^ 0x5a).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Subject;
     use crate::peers::channel;
 
     #[tokio::test]
     async fn every_work_counts_what_it_did() {
         let client = channel::start();
-        for work in Work::ALL {
+        for work in Work::ALL.into_iter().filter(|work| client.can(*work)) {
             let sample = round(client.clone(), work, Duration::from_millis(5))
                 .await
                 .unwrap();
