@@ -9,7 +9,7 @@ use facet_core::Facet;
 use crate::codec::Codec;
 use crate::error::EncodeError;
 use crate::exec;
-use crate::gather::Gather;
+use crate::gather::{Gather, Measure, Splice};
 use crate::program::Program;
 
 /// A value that is ready to be encoded, whatever its type.
@@ -44,6 +44,14 @@ impl Bound<'_> {
         unsafe { exec::encoded_len(self.program, self.value) }
     }
 
+    /// [`encoded_len`](Self::encoded_len), and how much of it are `Bytes` that
+    /// [`encode_gather`](Self::encode_gather) with the same `splice` would not copy.
+    #[inline]
+    pub fn measure(&self, splice: Splice<'_>) -> Measure {
+        // SAFETY: `bind` paired the value, which is still borrowed, with the program of its type.
+        unsafe { exec::measure(self.program, self.value, splice) }
+    }
+
     /// As [`Codec::has_ports`].
     #[inline]
     pub fn has_ports(&self) -> bool {
@@ -66,13 +74,13 @@ impl Bound<'_> {
 
     /// As [`Codec::encode_gather`].
     #[inline]
-    pub fn encode_gather(
+    pub fn encode_gather<'b>(
         &self,
         out: &mut Gather,
-        splice_min: usize,
+        splice: impl Into<Splice<'b>>,
         ports: &mut dyn Any,
     ) -> Result<(), EncodeError> {
         // SAFETY: `bind` paired the value, which is still borrowed, with the program of its type.
-        unsafe { exec::encode_gather(self.program, self.value, out, splice_min, ports) }
+        unsafe { exec::encode_gather(self.program, self.value, out, splice.into(), ports) }
     }
 }

@@ -12,7 +12,7 @@ use facet_core::Facet;
 
 use crate::error::{DecodeError, EncodeError, UnsupportedType};
 use crate::exec;
-use crate::gather::Gather;
+use crate::gather::{Gather, Splice};
 use crate::program::Program;
 use crate::schema::Schema;
 
@@ -162,21 +162,22 @@ impl<T: Facet<'static>> Codec<T> {
         unsafe { exec::encode_slice(&self.program, core::ptr::from_ref(value).cast(), out, ports) }
     }
 
-    /// Appends the postcard bytes of `value` to `out`, without copying `Bytes` fields of at least
-    /// `splice_min` bytes: those are noted beside the buffer, for a vectored write.
+    /// Appends the postcard bytes of `value` to `out`, without copying the `Bytes` fields that
+    /// `splice` takes: those are noted beside the buffer, for a vectored write. A number stands for
+    /// all fields of at least so many bytes.
     ///
     /// On failure `out` is as before.
     #[inline]
-    pub fn encode_gather(
+    pub fn encode_gather<'a>(
         &self,
         value: &T,
         out: &mut Gather,
-        splice_min: usize,
+        splice: impl Into<Splice<'a>>,
         ports: &mut dyn Any,
     ) -> Result<(), EncodeError> {
         let value = core::ptr::from_ref(value).cast();
         // SAFETY: the program was compiled from the shape of `T`.
-        unsafe { exec::encode_gather(&self.program, value, out, splice_min, ports) }
+        unsafe { exec::encode_gather(&self.program, value, out, splice.into(), ports) }
     }
 
     /// The value that all of `frame` encodes \[enc.strict\].

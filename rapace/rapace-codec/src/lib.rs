@@ -91,7 +91,7 @@ pub use codec::Codec;
 pub use error::{
     DecodeError, DecodeErrorKind, EncodeError, JsonError, PortError, Unsupported, UnsupportedType,
 };
-pub use gather::Gather;
+pub use gather::{Gather, Measure, Splice};
 pub use identity::{method_id, signature_hash};
 pub use port::{Port, PortKind};
 pub use schema::{MethodSchema, PortLeaf, Schema};

@@ -103,14 +103,18 @@ pub trait FrameSource: Send {
 /// sent as [`Payload::Loan`], or frozen to `Bytes` ([`Loan::freeze`]) and sent as a run of a
 /// payload, as often as one likes: the transport knows its own memory again.
 ///
+/// A lender keeps some of its memory back for frames that are sent from elsewhere: a frame in the
+/// send queue must not wait for a loan that waits, filled, behind it in the same queue.
+///
 /// [`Payload::Loan`]: rapace_core::frame::Payload::Loan
 pub trait Lender: Send + Sync {
     /// Memory for a payload, if there is some now. `None` is backpressure, or a payload longer than
-    /// [`Lender::loan_bytes_max`]: who cannot wait sends from its own memory instead.
+    /// [`Lender::loan_bytes_max`]: who cannot wait sends from its own memory instead. What stands in
+    /// the memory at first is unspecified.
     fn try_loan(&self, room: Room) -> Option<Loan>;
 
-    /// Memory for a payload; pending while there is none. Cancel-safe: nothing is taken before it
-    /// is ready.
+    /// Memory for a payload; pending while there is none. Any number of tasks may wait: when memory
+    /// comes back, all of them are woken. Cancel-safe: nothing is taken before it is ready.
     ///
     /// # Errors
     ///
@@ -120,6 +124,13 @@ pub trait Lender: Send + Sync {
 
     /// The longest loan with its room, in bytes.
     fn loan_bytes_max(&self) -> usize;
+
+    /// Whether all of `bytes` lie in a frozen loan of this link, so that sending them does not copy
+    /// them. By address: the content is not looked at, and what another link lent is foreign.
+    fn owns(&self, bytes: &[u8]) -> bool {
+        let _ = bytes;
+        false
+    }
 }
 
 /// How much memory a loan takes, in bytes.

@@ -11,7 +11,7 @@ use super::sink::Sink;
 use super::varint::MAX_64;
 use super::{Stop, encode_leaf, flat, quick, variant_index};
 use crate::error::EncodeError;
-use crate::gather::Gather;
+use crate::gather::{Gather, Splice};
 use crate::program::{
     ArcOp, ArrayOp, Block, BoxedOp, EnumOp, ListOp, MapOp, Op, OptionOp, Part, Program, ResultOp,
     SetOp, SliceOp,
@@ -56,7 +56,7 @@ unsafe fn encode_sink(
     out: &mut Vec<u8>,
     ports: &mut dyn Any,
 ) -> Result<(), EncodeError> {
-    let mut sink = Sink::to_vec(program, value, out, None, usize::MAX, ports);
+    let mut sink = Sink::to_vec(program, value, out, None, Splice::NOTHING, ports);
     // SAFETY: the caller's contract.
     match unsafe { block(program, program.root(), value, &mut sink) } {
         Ok(()) => {
@@ -93,7 +93,7 @@ pub(crate) unsafe fn encode_slice(
     }
 }
 
-/// Appends the value at `value` to `out`, with `Bytes` of at least `splice_min` bytes beside it.
+/// Appends the value at `value` to `out`, with the `Bytes` that `splice` takes beside it.
 ///
 /// # Safety
 ///
@@ -102,12 +102,12 @@ pub(crate) unsafe fn encode_gather(
     program: &Program,
     value: *const u8,
     out: &mut Gather,
-    splice_min: usize,
+    splice: Splice<'_>,
     ports: &mut dyn Any,
 ) -> Result<(), EncodeError> {
     reserve_bounded(program, &mut out.head);
     let splices = Some(&mut out.splices);
-    let mut sink = Sink::to_vec(program, value, &mut out.head, splices, splice_min, ports);
+    let mut sink = Sink::to_vec(program, value, &mut out.head, splices, splice, ports);
     // SAFETY: the caller's contract.
     match unsafe { block(program, program.root(), value, &mut sink) } {
         Ok(()) => {

@@ -52,7 +52,7 @@ mod varint;
 pub(crate) use decode::decode;
 pub(crate) use encode::{encode_gather, encode_slice, encode_vec};
 pub(crate) use quick::{SLACK as QUICK_SLACK, room as quick_room};
-pub(crate) use size::encoded_len;
+pub(crate) use size::{encoded_len, measure};
 pub(crate) use varint::varint_len;
 
 use core::alloc::Layout;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::{Stop, short, size, varint};
 use crate::error::EncodeError;
+use crate::gather::Splice;
 use crate::program::Program;
 use crate::{MAX_DEPTH, MAX_EMPTY_ELEMENTS};
 
@@ -24,8 +25,8 @@ pub(super) struct Sink<'a> {
     pub(super) ports: &'a mut dyn Any,
     pub(super) depth: u32,
     empties: u32,
-    /// `Bytes` of at least this length are spliced.
-    pub(super) splice_min: usize,
+    /// Which `Bytes` stay where they are.
+    splice: Splice<'a>,
     pub(super) error: Option<EncodeError>,
 }
 
@@ -52,7 +53,7 @@ impl<'a> Sink<'a> {
         root: *const u8,
         out: &'a mut Vec<u8>,
         splices: Option<&'a mut Vec<(usize, Bytes)>>,
-        splice_min: usize,
+        splice: Splice<'a>,
         ports: &'a mut dyn Any,
     ) -> Self {
         let start = out.len();
@@ -71,7 +72,7 @@ impl<'a> Sink<'a> {
             ports,
             depth: 0,
             empties: 0,
-            splice_min,
+            splice,
             error: None,
         }
     }
@@ -98,7 +99,7 @@ impl<'a> Sink<'a> {
             ports,
             depth: 0,
             empties: 0,
-            splice_min: usize::MAX,
+            splice: Splice::NOTHING,
             error: None,
         }
     }
@@ -156,7 +157,7 @@ impl<'a> Sink<'a> {
     #[cold]
     fn grow(&mut self, needed: usize) -> Result<(), Stop> {
         let written = self.written();
-        let (program, root, splice_min) = (self.program, self.root, self.splice_min);
+        let (program, root, splice) = (self.program, self.root, self.splice);
         match &mut self.target {
             Target::Slice { len, .. } => {
                 self.error = Some(EncodeError::BufferTooSmall { len: *len });
@@ -177,8 +178,9 @@ impl<'a> Sink<'a> {
                     // size; one that is not gets exactly the memory it needs, once.
                     *reserved = true;
                     // SAFETY: `root` is the value of this program's type being encoded.
-                    let total = unsafe { size::size(program, program.root(), root, splice_min) };
-                    let left = (*start + total).saturating_sub(written);
+                    let measure = unsafe { size::measure(program, root, splice) };
+                    let total = *start + measure.len - measure.spliced;
+                    let left = total.saturating_sub(written);
                     out.reserve_exact(left.max(needed));
                 }
                 let spare = out.spare_capacity_mut().as_mut_ptr_range();
@@ -239,7 +241,7 @@ impl<'a> Sink<'a> {
     /// Appends a length and the bytes, the latter as a splice when they are many.
     #[inline]
     pub(super) fn put_shared(&mut self, bytes: &Bytes) -> Result<(), Stop> {
-        if bytes.len() < self.splice_min {
+        if !self.splice.takes(bytes) {
             return self.put_counted(bytes);
         }
         self.put_varint(bytes.len() as u64)?;

@@ -10,6 +10,7 @@ use super::encode::Iter;
 use super::variant_index;
 use super::varint::{varint_len, varint_len_128, zigzag_64, zigzag_128};
 use crate::MAX_DEPTH;
+use crate::gather::{Measure, Splice};
 use crate::kind::{Scalar, Text};
 use crate::program::{Block, Op, Part, Program};
 
@@ -21,32 +22,33 @@ use crate::program::{Block, Op, Part, Program};
 /// `value` points to an initialised value of the type that `program` was compiled from.
 pub(crate) unsafe fn encoded_len(program: &Program, value: *const u8) -> usize {
     // SAFETY: the caller's contract.
-    unsafe { size(program, program.root(), value, usize::MAX) }
+    unsafe { measure(program, value, Splice::NOTHING) }.len
 }
 
-/// The same for a value of `block`'s type, not counting `Bytes` of at least `splice_min` bytes.
+/// The same, and how much of it are the `Bytes` that `splice` would leave where they are.
 ///
 /// # Safety
 ///
-/// `value` points to an initialised value of the type that `block` was compiled from.
-pub(super) unsafe fn size(
-    program: &Program,
-    block: &Block,
-    value: *const u8,
-    splice_min: usize,
-) -> usize {
+/// As for [`encoded_len`].
+pub(crate) unsafe fn measure(program: &Program, value: *const u8, splice: Splice<'_>) -> Measure {
     let mut sizer = Sizer {
         program,
-        splice_min,
+        splice,
+        spliced: 0,
         depth: 0,
     };
-    // SAFETY: the caller's contract.
-    unsafe { sizer.block(block, value) }
+    // SAFETY: the caller's contract; the root block was compiled from the type of the program.
+    let len = unsafe { sizer.block(program.root(), value) };
+    Measure {
+        len,
+        spliced: sizer.spliced,
+    }
 }
 
 struct Sizer<'a> {
     program: &'a Program,
-    splice_min: usize,
+    splice: Splice<'a>,
+    spliced: usize,
     depth: u32,
 }
 
@@ -55,12 +57,12 @@ fn counted(len: usize) -> usize {
 }
 
 impl Sizer<'_> {
-    fn shared(&self, bytes: &Bytes) -> usize {
-        if bytes.len() < self.splice_min {
-            counted(bytes.len())
-        } else {
-            varint_len(bytes.len() as u64)
+    #[inline]
+    fn shared(&mut self, bytes: &Bytes) -> usize {
+        if self.splice.takes(bytes) {
+            self.spliced += bytes.len();
         }
+        counted(bytes.len())
     }
 
     /// # Safety
@@ -88,7 +90,7 @@ impl Sizer<'_> {
     ///
     /// `base` points to an initialised value of the type that the op's block was compiled from.
     #[inline]
-    unsafe fn leaf(&self, op: &Op, base: *const u8) -> Option<usize> {
+    unsafe fn leaf(&mut self, op: &Op, base: *const u8) -> Option<usize> {
         macro_rules! field {
             ($at:expr, $ty:ty) => {
                 // SAFETY: the compiler took offset and type from the shape of the value at `base`.

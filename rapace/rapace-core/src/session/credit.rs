@@ -82,6 +82,25 @@ impl Credit {
     }
 }
 
+/// A copy of what may be sent on a channel: lets a sender see whether an item would go out before
+/// it encodes it. Only the sender spends credit, so what this allows stays allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct SendAllowance {
+    credit: i64,
+    high: i64,
+    kind: PortKind,
+    unlimited: bool,
+}
+
+impl SendAllowance {
+    /// Whether a frame of `len` bytes may be sent now, after those that this was asked about
+    /// before; takes its credit if so.
+    #[inline]
+    pub fn spend(&mut self, len: usize) -> bool {
+        self.unlimited || spend(&mut self.credit, self.high, len, self.kind)
+    }
+}
+
 #[inline]
 fn spend(credit: &mut i64, high: i64, len: usize, kind: PortKind) -> bool {
     let len = len as i64;
@@ -142,6 +161,25 @@ impl Session {
         } else {
             credit.send
         })
+    }
+
+    /// What [`Session::send_data`] allows on `channel` now; `None` when it is not open.
+    pub fn send_allowance(&self, channel: ChannelId) -> Option<SendAllowance> {
+        let port = self.ports.get(&channel).filter(|port| port.sending)?;
+        Some(SendAllowance {
+            credit: port.credit.send,
+            high: port.credit.send_high,
+            kind: port.kind,
+            unlimited: port.credit.unlimited,
+        })
+    }
+
+    /// Asks for [`Event::Writable`] when credit for `channel` arrives, as
+    /// [`Session::send_data`] does when it finds too little.
+    pub fn await_credit(&mut self, channel: ChannelId) {
+        if let Some(port) = self.ports.get_mut(&channel) {
+            port.blocked = true;
+        }
     }
 
     /// [frame.flags]: CREDITS may stand on any frame of a stream or tunnel.

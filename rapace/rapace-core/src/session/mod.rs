@@ -37,6 +37,7 @@ use std::collections::VecDeque;
 
 pub use crate::control::{CancelReason, Direction, Features, GoAwayReason, Role};
 pub use crate::limits::Limits;
+pub use credit::SendAllowance;
 pub use types::{
     CallOutcome, CancelCause, CloseReason, Config, Event, HandshakeFailure, LinkEnd, MethodTable,
     OpenCall, OpenError, Peer, PeerMethod, PortDecl, PortError, PortKind, Response, SendBlocked,
