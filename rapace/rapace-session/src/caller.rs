@@ -5,9 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use facet::Facet;
+use rapace_transport::Room;
 
 use crate::call::Call;
 use crate::error::CallError;
+use crate::loan::{self, LoanMut};
 use crate::method::{Method, ServiceDescriptor};
 use crate::runtime::Runtime;
 use crate::session::{Handle, Session};
@@ -93,6 +95,40 @@ impl Caller {
         R: Facet<'static>,
     {
         Call::new(self.clone(), method, args)
+    }
+
+    /// Memory of the link for `len` bytes of payload, with room around it for an envelope and a
+    /// method's other, small fields (128 bytes before it, 64 behind it). See [`LoanMut`].
+    ///
+    /// What stands in it at first is unspecified. Waits while the link's memory is used up: it
+    /// comes back as the peer is done with what it was sent. Who holds loans while waiting for
+    /// more can wait for ever. On a link that does not lend it is memory of the heap, at once.
+    ///
+    /// A loan serves the session that lent it. A supervised caller waits for a live session; bytes
+    /// that then travel on the next one are copied there.
+    ///
+    /// Cancel safe: a dropped `loan` has taken nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::TooLarge`] when the link never lends so much at once;
+    /// [`CallError::NotSent`] when the session is over.
+    pub async fn loan(&self, len: usize) -> Result<LoanMut, CallError> {
+        self.loan_with_room(loan::roomy(len)).await
+    }
+
+    /// As [`Caller::loan`], with room for fields that stand before or behind the bytes and are
+    /// longer, or with less of it. What does not fit there makes the link copy the bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Caller::loan`].
+    pub async fn loan_with_room(&self, room: Room) -> Result<LoanMut, CallError> {
+        let link = match self.find() {
+            Found::Now(link) => link,
+            Found::Later(session) => Link::to(session.await?.shared()),
+        };
+        LoanMut::of(link.shared(), room).await
     }
 
     pub(crate) fn find(&self) -> Found {

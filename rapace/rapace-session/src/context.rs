@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rapace_core::{Metadata, Time};
+use rapace_transport::Room;
 
 use crate::caller::Caller;
+use crate::error::CallError;
 use crate::handlers::HandlerControl;
+use crate::loan::{self, LoanMut};
 use crate::service::Responder;
 
 /// The circumstances of one incoming call: who asks, with what metadata, until when.
@@ -91,6 +94,27 @@ impl Context {
     /// A caller to the peer, for calling back in the middle of serving.
     pub fn caller(&self) -> Caller {
         Caller::to_shared(&self.inner.responder.shared)
+    }
+
+    /// Memory of the link for `len` bytes of the response, or of a stream or tunnel. See
+    /// [`Caller::loan`], which also says when it waits.
+    ///
+    /// Cancel safe: a dropped `loan` has taken nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Caller::loan`].
+    pub async fn loan(&self, len: usize) -> Result<LoanMut, CallError> {
+        self.loan_with_room(loan::roomy(len)).await
+    }
+
+    /// As [`Caller::loan_with_room`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Caller::loan`].
+    pub async fn loan_with_room(&self, room: Room) -> Result<LoanMut, CallError> {
+        LoanMut::of(&self.inner.responder.shared, room).await
     }
 
     /// Sends `value` under `key` along with the response.

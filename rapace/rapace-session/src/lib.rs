@@ -7,6 +7,7 @@
 //! | [`service`], [`context`] | serving calls: [`Service`], [`service::Request`], [`Context`] |
 //! | [`method`] | methods as generated code declares them |
 //! | [`ports`] | [`Streaming`] and [`Tunnel`] |
+//! | [`loan`] | memory of the link for users to fill: [`LoanMut`] |
 //! | [`runtime`] | the seam to time, tasks and randomness: [`Runtime`] |
 //! | [`error`] | [`CallError`], [`StreamError`], [`SessionEnd`], [`BuildError`] |
 //! | `shared`, `driver` | one session's state, and the task that drives it |
@@ -27,6 +28,7 @@ mod encode;
 pub mod error;
 mod handlers;
 mod introspect;
+pub mod loan;
 pub mod method;
 pub mod ports;
 mod router;
@@ -42,10 +44,12 @@ pub use context::{Cancellation, Context};
 pub use durations::Durations;
 pub use error::{BuildError, CallError, NotSent, SessionEnd, StreamError};
 pub use facet;
+pub use loan::LoanMut;
 pub use ports::{StreamClosed, StreamSender, Streaming, Tunnel};
 pub use rapace_core::Metadata;
 pub use rapace_core::envelope::{Code, Status};
 pub use rapace_core::session::Limits;
+pub use rapace_transport::Room;
 #[cfg(feature = "tokio-runtime")]
 pub use runtime::TokioRuntime;
 pub use runtime::{Runtime, Timer};

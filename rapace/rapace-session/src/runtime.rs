@@ -57,18 +57,39 @@ mod production {
     /// says means the same to another: a caller that survives restarts sets a deadline by its own
     /// clock and hands it to one session after another.
     ///
-    /// A day before the first use: clocks that tokio's tests have paused may be a little behind.
+    /// On Unix it is where `CLOCK_MONOTONIC` counts from, so that it means the same to other
+    /// processes of this machine: over shared memory deadlines are absolute (\[deadline.wire\]).
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that reads the clock"
     )]
     static ZERO: LazyLock<std::time::Instant> = LazyLock::new(|| {
+        // An instant does not tell its number, but it runs with that clock (on Apple's systems, only
+        // while the machine is awake): how much the clock says is how far back its zero is. Two reads around the instant take out that reading takes
+        // time.
+        let before = since_zero();
         let now = std::time::Instant::now();
-        now.checked_sub(Duration::from_hours(24)).unwrap_or(now)
+        let behind = (before + since_zero()) / 2;
+        now.checked_sub(behind).unwrap_or(now)
     });
 
-    /// Tokio: tasks on the runtime that was current when this was made, and its clock. All of a
-    /// process count from the same moment.
+    #[cfg(unix)]
+    fn since_zero() -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        // The clock counts from the start of the machine: never below zero.
+        Duration::try_from(now).unwrap_or_default()
+    }
+
+    /// A day before the first use: clocks that tokio's tests have paused may be a little behind.
+    #[cfg(not(unix))]
+    fn since_zero() -> Duration {
+        Duration::from_hours(24)
+    }
+
+    /// Tokio: tasks on the runtime that was current when this was made, and its clock.
+    ///
+    /// On Unix its [`Time`] is `CLOCK_MONOTONIC` in nanoseconds, in every process of the machine;
+    /// elsewhere all of a process count from the same moment.
     #[derive(Clone, Debug)]
     pub struct TokioRuntime {
         handle: Handle,
@@ -81,7 +102,7 @@ mod production {
             let handle = Handle::try_current().ok()?;
             Some(TokioRuntime {
                 handle,
-                started: Instant::from_std(*ZERO),
+                started: Instant::from(*ZERO),
             })
         }
     }

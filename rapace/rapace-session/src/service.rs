@@ -153,9 +153,9 @@ impl Responder {
         let Ok(compiled) = method.compiled() else {
             return;
         };
-        let gather = self.shared.gather_bytes_min();
+        let outlet = self.shared.outlet();
         let mut attach = PortAttach::new(compiled.info.response_ports());
-        match encode::response(compiled.ret.bind(value), trailers, gather, &mut attach) {
+        match encode::response(compiled.ret.bind(value), trailers, outlet, &mut attach) {
             Ok(payload) => {
                 let response = Response {
                     payload,

@@ -282,8 +282,10 @@ impl SessionBuilder {
             features: Features::all(),
         };
         let core = Core::new(config, runtime.now());
+        let lender = transport.lender();
         let (sink, source) = transport.split();
-        let shared = Arc::new(Shared::new(core, sink, info, router, runtime));
+        let shared = Shared::new(core, sink, info, lender, router, runtime);
+        let shared = Arc::new(shared);
         let handle = Arc::new(Handle {
             shared: shared.clone(),
             owner: true,

@@ -15,9 +15,10 @@ use rapace_core::envelope::{self, Code, Status};
 pub(crate) use rapace_core::hash::IdMap;
 use rapace_core::session::{CallOutcome, CancelReason, GoAwayReason, Response, Session as Core};
 use rapace_core::{ChannelId, Metadata, Time};
-use rapace_transport::{FrameSink, LinkError, LinkInfo};
+use rapace_transport::{FrameSink, Lender, LinkError, LinkInfo};
 use tokio::sync::watch;
 
+use crate::encode::Outlet;
 use crate::error::SessionEnd;
 use crate::handlers::HandlerControl;
 use crate::ports::{PortAttach, PortLink};
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) info: LinkInfo,
+    pub(crate) lender: Option<Arc<dyn Lender>>,
     pub(crate) lifecycle: watch::Sender<Lifecycle>,
     /// The user's side of the session; gone when the last handle is.
     pub(crate) handle: OnceLock<Weak<Handle>>,
@@ -80,6 +82,7 @@ impl Shared {
         core: Core,
         sink: Box<dyn FrameSink>,
         info: LinkInfo,
+        lender: Option<Arc<dyn Lender>>,
         router: Router,
         runtime: Arc<dyn Runtime>,
     ) -> Self {
@@ -102,6 +105,7 @@ impl Shared {
             router,
             runtime,
             info,
+            lender,
             lifecycle: watch::Sender::new(Lifecycle::Connecting),
             handle: OnceLock::new(),
         }
@@ -113,8 +117,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn gather_bytes_min(&self) -> usize {
-        self.info.gather_bytes_min
+    /// What encoders must know of the link. Needs no lock: lending is apart from sending.
+    #[inline]
+    pub(crate) fn outlet(&self) -> Outlet<'_> {
+        Outlet {
+            gather_bytes_min: self.info.gather_bytes_min,
+            lender: self.lender.as_deref(),
+        }
     }
 
     /// Why the session is over, if it is.

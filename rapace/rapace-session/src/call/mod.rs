@@ -79,7 +79,7 @@ impl<A: Facet<'static>, R: Facet<'static>> Call<A, R> {
                     let link = ready!(self.raw.poll_link(cx))?;
                     let (payload, ports) = match self.raw.take_kept() {
                         Some(payload) => (payload, PortAttach::new(&[])),
-                        None => self.encode(link.shared().gather_bytes_min())?,
+                        None => self.encode(link.shared().outlet())?,
                     };
                     let info = self.method.info().map_err(unsupported)?;
                     self.raw.load(link, payload, ports, info);
@@ -114,13 +114,13 @@ impl<A: Facet<'static>, R: Facet<'static>> Call<A, R> {
         }
     }
 
-    fn encode(&mut self, gather_bytes_min: usize) -> Result<(Payload, PortAttach), CallError> {
+    fn encode(&mut self, outlet: encode::Outlet<'_>) -> Result<(Payload, PortAttach), CallError> {
         let Some(args) = self.args.take() else {
             return Err(CallError::Encode("the arguments were sent already".into()));
         };
         let compiled = self.method.compiled().map_err(unsupported)?;
         let mut ports = PortAttach::new(&compiled.info.ports[..compiled.info.request_ports]);
-        let payload = encode::value(compiled.args.bind(&args), gather_bytes_min, &mut ports)
+        let payload = encode::value(compiled.args.bind(&args), outlet, &mut ports)
             .map_err(|error| CallError::Encode(error.to_string().into()))?;
         Ok((payload, ports))
     }

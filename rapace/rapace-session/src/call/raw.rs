@@ -170,7 +170,7 @@ impl RawCall {
     pub(super) fn load(
         &mut self,
         link: Link,
-        payload: Payload,
+        mut payload: Payload,
         ports: PortAttach,
         info: &'static MethodInfo,
     ) {
@@ -180,7 +180,7 @@ impl RawCall {
             .repeats_left
             .get_or_insert_with(|| self.caller.retries_max());
         if repeatable && repeats_left > 0 {
-            self.kept = share(&payload);
+            (payload, self.kept) = share(payload);
         }
         self.stage = Stage::Loaded(Loaded {
             link,
@@ -478,14 +478,22 @@ impl Drop for RawCall {
     }
 }
 
-/// A second handle on the same bytes; `None` for memory that the transport lent.
-fn share(payload: &Payload) -> Option<Payload> {
-    match payload {
+/// Two handles on the same bytes.
+///
+/// What a link lent is frozen for that: it still travels as it is, and the next link, to which it is
+/// foreign, copies it.
+fn share(payload: Payload) -> (Payload, Option<Payload>) {
+    let payload = match payload {
+        Payload::Loan(loan) => Payload::Bytes(loan.freeze()),
+        other => other,
+    };
+    let kept = match &payload {
         Payload::Inline(inline) => Some(Payload::Inline(*inline)),
         Payload::Bytes(bytes) => Some(Payload::Bytes(bytes.clone())),
         Payload::Chain(chunks) => Some(Payload::Chain(chunks.clone())),
         Payload::Loan(_) => None,
-    }
+    };
+    (payload, kept)
 }
 
 /// Asks the peer for its view of the method and finds the first difference (\[hello.compat\]).

@@ -9,11 +9,11 @@ use std::task::{Context, Poll};
 use facet::Facet;
 use futures_core::Stream;
 use rapace_codec::Codec;
-use rapace_core::session::SendBlocked;
+use rapace_core::session::{SendAllowance, SendBlocked};
 use rapace_core::{ChannelId, Payload};
 
 use super::link::PortLink;
-use crate::encode;
+use crate::encode::{self, Outlet};
 use crate::shared::Shared;
 
 /// Items encoded before the session's lock is taken once for all of them.
@@ -26,11 +26,14 @@ const BATCHES_PER_POLL: usize = 4;
 /// Where the items of an outgoing stream come from, encoded.
 pub(super) trait ItemSource: Send {
     /// Appends what is ready now to `out`: at least one item, or the end, or it is pending.
+    ///
+    /// With an `allowance`, an item that it does not cover is kept back, not encoded.
     fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         out: &mut VecDeque<Payload>,
-        gather_bytes_min: usize,
+        outlet: Outlet<'_>,
+        allowance: Option<SendAllowance>,
     ) -> Poll<Fill>;
 }
 
@@ -38,6 +41,8 @@ pub(super) trait ItemSource: Send {
 pub(super) enum Fill {
     /// There may be more.
     More,
+    /// The next item is there, and its so many bytes wait for credit.
+    NeedsCredit(usize),
     /// That was all.
     End,
     /// The stream broke off: an item cannot be encoded, or the stream it forwards failed.
@@ -48,6 +53,8 @@ pub(super) enum Fill {
 pub(super) struct Encoded<T: 'static, S> {
     items: S,
     codec: Codec<T>,
+    /// An item that credit did not cover.
+    kept: Option<T>,
     ended: bool,
 }
 
@@ -56,6 +63,7 @@ impl<T: 'static, S> Encoded<T, S> {
         Encoded {
             items,
             codec,
+            kept: None,
             ended: false,
         }
     }
@@ -63,7 +71,7 @@ impl<T: 'static, S> Encoded<T, S> {
 
 impl<T, S, E> ItemSource for Encoded<T, S>
 where
-    T: Facet<'static>,
+    T: Facet<'static> + Send,
     S: Stream<Item = Result<T, E>> + Unpin + Send,
     E: std::fmt::Display,
 {
@@ -71,7 +79,8 @@ where
         &mut self,
         cx: &mut Context<'_>,
         out: &mut VecDeque<Payload>,
-        gather_bytes_min: usize,
+        outlet: Outlet<'_>,
+        mut allowance: Option<SendAllowance>,
     ) -> Poll<Fill> {
         if self.ended {
             return Poll::Ready(Fill::End);
@@ -79,13 +88,26 @@ where
         let mut items = 0;
         let mut bytes = 0;
         while items < BATCH_ITEMS && bytes < BATCH_BYTES {
-            match Pin::new(&mut self.items).poll_next(cx) {
+            let next = match self.kept.take() {
+                Some(item) => Poll::Ready(Some(Ok(item))),
+                None => Pin::new(&mut self.items).poll_next(cx),
+            };
+            match next {
                 Poll::Ready(Some(Ok(item))) => {
-                    match encode::value(self.codec.bind(&item), gather_bytes_min, &mut ()) {
-                        Ok(payload) => {
+                    let mut needed = 0;
+                    let fits = |len| {
+                        needed = len;
+                        allowance.as_mut().is_none_or(|left| left.spend(len))
+                    };
+                    match encode::item(self.codec.bind(&item), outlet, fits) {
+                        Ok(Some(payload)) => {
                             items += 1;
                             bytes += payload.len();
                             out.push_back(payload);
+                        }
+                        Ok(None) => {
+                            self.kept = Some(item);
+                            return Poll::Ready(Fill::NeedsCredit(needed));
                         }
                         Err(error) => return Poll::Ready(Fill::Broken(error.to_string())),
                     }
@@ -186,6 +208,26 @@ impl Pump {
         sent
     }
 
+    /// What may be sent now, on a link that lends: an item is encoded only when it can leave, so
+    /// that a stream which nobody reads holds no memory of the link, which all streams share.
+    fn allowance(&self) -> Option<SendAllowance> {
+        self.shared.lender.as_ref()?;
+        self.shared.lock().core.send_allowance(self.channel)
+    }
+
+    /// Whether an item of `len` bytes may be sent by now; else the pump is woken when more may.
+    fn has_credit(&self, cx: &Context<'_>, len: usize) -> bool {
+        let mut state = self.shared.lock();
+        self.link.watch_writable(cx);
+        // A channel that is closed says so when it is sent to.
+        let allowance = state.core.send_allowance(self.channel);
+        let fits = allowance.is_none_or(|mut left| left.spend(len));
+        if !fits {
+            state.core.await_credit(self.channel);
+        }
+        fits
+    }
+
     /// The stream cannot go on: the peer must not take what came so far for all of it.
     fn break_off(&self, why: &str) {
         tracing::debug!(target: "rapace", channel = self.channel.0, why, "outgoing stream broke off");
@@ -226,10 +268,15 @@ impl Pump {
             if let Poll::Ready(Err(_)) = pump.link.poll_channel(cx) {
                 return Poll::Ready(());
             }
+            let mut needed = None;
             if pump.queue.is_empty() && !pump.ended {
-                let gather = pump.shared.gather_bytes_min();
-                match pump.source.poll_fill(cx, &mut pump.queue, gather) {
+                let (outlet, allowance) = (pump.shared.outlet(), pump.allowance());
+                let filled = pump
+                    .source
+                    .poll_fill(cx, &mut pump.queue, outlet, allowance);
+                match filled {
                     Poll::Ready(Fill::More) => {}
+                    Poll::Ready(Fill::NeedsCredit(len)) => needed = Some(len),
                     Poll::Ready(Fill::End) => pump.ended = true,
                     Poll::Ready(Fill::Broken(why)) => {
                         pump.break_off(&why);
@@ -239,6 +286,9 @@ impl Pump {
                 }
             }
             match pump.send(cx) {
+                Sent::All if needed.is_some_and(|len| !pump.has_credit(cx, len)) => {
+                    return Poll::Pending;
+                }
                 Sent::All => {}
                 Sent::Blocked => return Poll::Pending,
                 Sent::Over => return Poll::Ready(()),

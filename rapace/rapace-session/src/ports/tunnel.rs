@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,14 +11,15 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::{Buf, Bytes};
 use facet::Shape;
 use rapace_codec::{Port, PortError, PortKind};
-use rapace_core::Payload;
 use rapace_core::session::{PortKind as WireKind, SendBlocked};
+use rapace_core::{ChannelId, Payload};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::attach::{Outgoing, PortAccept, PortAttach};
 use super::link::PortLink;
 use super::receiver::Receiver;
 use crate::caller::Link;
+use crate::encode;
 use crate::error::StreamError;
 
 /// The most bytes that one frame of a tunnel carries. Smaller than the window, so that both ends
@@ -179,6 +181,41 @@ impl TunnelEnd {
         bound.poll_write(cx, bytes)
     }
 
+    fn poll_write_shared(&self, cx: &mut Context<'_>, bytes: &Bytes) -> Poll<io::Result<usize>> {
+        let mut state = self.lock();
+        match &mut *state {
+            TunnelState::Bound(bound) => bound.poll_write_shared(cx, bytes),
+            TunnelState::Unbound { writer, .. } => {
+                *writer = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            TunnelState::Failed(error) => Poll::Ready(Err(error.clone().into())),
+        }
+    }
+
+    fn poll_read_shared(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        let mut state = self.lock();
+        let bound = match &mut *state {
+            TunnelState::Bound(bound) => bound,
+            TunnelState::Unbound { reader, .. } => {
+                *reader = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            TunnelState::Failed(error) => return Poll::Ready(Err(error.clone().into())),
+        };
+        if !bound.rest.is_empty() {
+            return Poll::Ready(Ok(Some(std::mem::take(&mut bound.rest))));
+        }
+        loop {
+            match ready!(bound.receiver.poll_next(cx)) {
+                Some(Ok(payload)) if payload.is_empty() => {}
+                Some(Ok(payload)) => return Poll::Ready(Ok(Some(payload.into_bytes()))),
+                Some(Err(error)) => return Poll::Ready(Err(error.into())),
+                None => return Poll::Ready(Ok(None)),
+            }
+        }
+    }
+
     fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.lock();
         match &mut *state {
@@ -208,28 +245,65 @@ impl Bound {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        let (channel, room) = ready!(self.poll_room(cx))?;
+        let len = bytes.len().min(CHUNK_BYTES).min(room);
+        let shared = self.receiver.session().shared();
+        // Without the session's lock: others send meanwhile, and the room cannot shrink.
+        let payload = encode::copied(&bytes[..len], shared.outlet());
+        self.poll_send(cx, channel, payload)
+    }
+
+    /// Sends the front of `bytes` as it is; returns how much of it.
+    fn poll_write_shared(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &Bytes,
+    ) -> Poll<io::Result<usize>> {
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let (channel, room) = ready!(self.poll_room(cx))?;
+        let shared = self.receiver.session().shared();
+        let whole = shared
+            .lender
+            .as_ref()
+            .is_some_and(|lender| lender.owns(bytes));
+        // A frozen loan costs the same however long it is; elsewhere both ends work at once on
+        // smaller pieces.
+        let len_max = if whole { usize::MAX } else { CHUNK_BYTES };
+        let len = bytes.len().min(len_max).min(room);
+        self.poll_send(cx, channel, Payload::from(bytes.slice(..len)))
+    }
+
+    /// The channel, and how many bytes may be sent on it now: 1 if none, since the attempt to send
+    /// is what tells the core that somebody waits.
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<(ChannelId, usize)>> {
         let link = self.receiver.link();
         if link.is_sending_finished() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let channel = ready!(link.poll_channel(cx))?;
-        let shared = &self.receiver.session().shared();
+        let state = self.receiver.session().shared().lock();
+        let credit = state.core.send_credit(channel).unwrap_or(0).max(0);
+        let room = usize::try_from(credit)
+            .unwrap_or(usize::MAX)
+            .min(state.core.payload_limit() as usize)
+            .max(1);
+        Poll::Ready(Ok((channel, room)))
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        channel: ChannelId,
+        payload: Payload,
+    ) -> Poll<io::Result<usize>> {
+        let len = payload.len();
+        let shared = self.receiver.session().shared();
         let now = shared.runtime.now();
         let mut state = shared.lock();
-        link.watch_writable(cx);
-        let credit = state.core.send_credit(channel).unwrap_or(0).max(0);
-        let frame_max = state.core.payload_limit() as usize;
-        let len = bytes
-            .len()
-            .min(CHUNK_BYTES)
-            .min(frame_max)
-            .min(usize::try_from(credit).unwrap_or(usize::MAX));
-        // Without credit the attempt fails, and tells the core that somebody waits for it.
-        let len = len.max(1);
-        match state
-            .core
-            .send_data(channel, Payload::copy_from_slice(&bytes[..len]), false)
-        {
+        self.receiver.link().watch_writable(cx);
+        match state.core.send_data(channel, payload, false) {
             Ok(()) => {
                 shared.settle(state, now);
                 Poll::Ready(Ok(len))
@@ -264,6 +338,36 @@ impl Bound {
 }
 
 impl Tunnel {
+    /// Sends all of `bytes` without copying them here: a frozen loan ([`crate::LoanMut`]) travels
+    /// as it is, in one piece as far as the reader's window allows.
+    ///
+    /// Cancel safe: what was sent is taken off the front of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// As for writing: the tunnel was shut down, the reader dropped it, or the session is over.
+    pub async fn send(&mut self, bytes: &mut Bytes) -> io::Result<()> {
+        let end = self.live()?;
+        while !bytes.is_empty() {
+            let sent = poll_fn(|cx| end.poll_write_shared(cx, bytes)).await?;
+            bytes.advance(sent);
+        }
+        Ok(())
+    }
+
+    /// The next bytes in the pieces in which they arrived, in the memory where they arrived;
+    /// `None` when the peer has shut down.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// As for reading: the peer dropped the tunnel, or the session is over.
+    pub async fn recv(&mut self) -> io::Result<Option<Bytes>> {
+        let end = self.live()?;
+        poll_fn(|cx| end.poll_read_shared(cx)).await
+    }
+
     fn live(&self) -> io::Result<&TunnelEnd> {
         match &self.end {
             End::Live(end) => Ok(end),
