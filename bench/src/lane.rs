@@ -286,3 +286,53 @@ impl SlotReceiver {
         Some((slot, word))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Lane, Lane) {
+        let (near, file) = Lane::create().unwrap();
+        (near, Lane::attach(file).unwrap())
+    }
+
+    #[test]
+    fn what_is_pushed_is_seen_once_published_and_in_order() {
+        let (mut near, mut far) = pair();
+        for number in 0..3 * RING_SLOTS {
+            assert!(near.out.push(&[number; 8]));
+            assert_eq!(far.back.pop(), None);
+            near.out.publish();
+            assert_eq!(far.back.pop(), Some([number; 8]));
+            far.back.release();
+        }
+    }
+
+    #[test]
+    fn a_full_ring_takes_no_more_until_slots_are_released() {
+        let (mut near, mut far) = pair();
+        for number in 0..RING_SLOTS {
+            assert!(near.out.push(&[number; 8]));
+        }
+        near.out.publish();
+        assert!(!near.out.push(&[0; 8]));
+        assert_eq!(far.back.pop(), Some([0; 8]));
+        assert!(!near.out.push(&[0; 8]));
+        far.back.release();
+        assert!(near.out.push(&[0; 8]));
+    }
+
+    #[test]
+    fn payloads_come_where_they_were_written_and_their_slots_come_back() {
+        let (mut near, mut far) = pair();
+        assert_eq!(near.free.len(), PAYLOADS);
+        let mut slot = near.free.pop().unwrap();
+        slot[PAYLOAD_LEN - 3..].copy_from_slice(b"end");
+        near.slots_out.push(slot, 7);
+        let (slot, word) = far.slots_back.pop().unwrap();
+        assert_eq!((&slot[PAYLOAD_LEN - 3..], word), (&b"end"[..], 7));
+        assert!(near.slots_back.pop().is_none());
+        far.slots_out.push(slot, 0);
+        assert!(near.slots_back.pop().is_some());
+    }
+}

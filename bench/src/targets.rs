@@ -85,6 +85,85 @@ pub(crate) fn of_table(table: &Table) -> Vec<Target> {
         wanted: Wanted::AtLeast(3e6),
         unit: "/s",
     }));
+    targets.extend(of_shared_memory(table));
+    targets
+}
+
+/// System calls per message that count as none: those that begin and end a round.
+const NO_SYSTEM_CALL: f64 = 0.01;
+
+/// What was promised of shared memory, in a table of two processes.
+///
+/// Of the link alone (peer rapace-link) against the floor that does nothing but that, and of calls
+/// (peer rapace-shm) against the link that they could at best be as fast as.
+fn of_shared_memory(table: &Table) -> Vec<Target> {
+    let mut targets = Vec::new();
+    let p50 = |outcome: &Outcome| outcome.p50_us.map_or(f64::NAN, |p50| p50.median);
+    let rate = |outcome: &Outcome| outcome.rate.median;
+
+    let mut compare = |(peer, work): (&str, Work),
+                       (other, others): (&str, Work),
+                       figure: &dyn Fn(&Outcome) -> f64,
+                       name,
+                       wanted| {
+        let (Some(ours), Some(theirs)) = (table.find(peer, work), table.find(other, others)) else {
+            return;
+        };
+        targets.push(Target {
+            what: format!("{peer}: {}, {name} against {other}", work.title()),
+            measured: figure(ours) / figure(theirs),
+            wanted,
+            unit: "×",
+        });
+    };
+    for frame in [Work::Frame16, Work::Frame64] {
+        let ring = ("ring", frame);
+        compare(
+            ("rapace-link", frame),
+            ring,
+            &p50,
+            "p50",
+            Wanted::AtMost(1.3),
+        );
+    }
+    let echo = ("rapace-shm", Work::Echo64);
+    let ring = ("ring", Work::Frame64);
+    compare(echo, ring, &p50, "p50", Wanted::AtMost(4.0));
+    let requests = ("iceoryx2", Work::Echo64);
+    compare(echo, requests, &p50, "p50", Wanted::AtMost(1.0));
+    let (asleep, eventfd) = (("rapace-link", Work::Wake64), ("eventfd", Work::Wake64));
+    compare(asleep, eventfd, &p50, "p50", Wanted::AtMost(2.0));
+    for copy in [Work::Copy1M, Work::Copy16M] {
+        let (ours, ring) = (("rapace-shm", copy), ("ring", copy));
+        compare(ours, ring, &rate, "MB/s", Wanted::AtLeast(0.9));
+    }
+    for fill in [Work::Fill1M, Work::Fill16M] {
+        let (ours, iceoryx2) = (("rapace-shm", fill), ("iceoryx2", fill));
+        compare(ours, iceoryx2, &rate, "MB/s", Wanted::AtLeast(1.0));
+    }
+
+    for (peer, work, bound) in [
+        ("rapace-shm", Work::Flood64, 1e6),
+        ("rapace-shm", Work::Items, 5e6),
+        ("rapace-ring", Work::Batch16, 50e6),
+    ] {
+        targets.extend(table.find(peer, work).map(|ours| Target {
+            what: format!("{peer}: {}", work.title()),
+            measured: rate(ours),
+            wanted: Wanted::AtLeast(bound),
+            unit: "/s",
+        }));
+    }
+    // A busy link needs a bell only where sender and receiver take turns on one core.
+    for work in [Work::Flood64, Work::Items] {
+        let calls = table.find("rapace-shm", work);
+        targets.extend(calls.and_then(|it| it.system_calls).map(|calls| Target {
+            what: format!("rapace-shm: {}, system calls", work.title()),
+            measured: calls,
+            wanted: Wanted::AtMost(NO_SYSTEM_CALL),
+            unit: "each",
+        }));
+    }
     targets
 }
 
@@ -169,6 +248,33 @@ mod tests {
             outcome("rapace", Work::Echo64, 1, 9100),
         ];
         assert!(!of_table(&table(far.to_vec()))[0].met());
+    }
+
+    #[test]
+    fn calls_in_shared_memory_are_held_against_the_bare_ring_and_iceoryx2() {
+        let outcomes = |ours| {
+            vec![
+                outcome("ring", Work::Frame64, 1, 400),
+                outcome("iceoryx2", Work::Echo64, 1, 1500),
+                outcome("rapace-shm", Work::Echo64, 1, ours),
+            ]
+        };
+        let met = |ours| {
+            let targets = of_table(&table(outcomes(ours)));
+            targets.iter().map(Target::met).collect::<Vec<_>>()
+        };
+        assert_eq!(met(1500), [true, true]);
+        assert_eq!(met(1600), [true, false]);
+        assert_eq!(met(1601), [false, false]);
+    }
+
+    #[test]
+    fn a_doorbell_per_item_misses_the_target() {
+        let mut items = outcome("rapace-shm", Work::Items, 6_000_000, 1);
+        items.system_calls = Some(1.0);
+        let targets = of_table(&table(vec![items]));
+        let verdicts: Vec<_> = targets.iter().map(Target::met).collect();
+        assert_eq!(verdicts, [true, false]);
     }
 
     #[test]
