@@ -1,0 +1,103 @@
+//! What one link may use.
+
+use std::time::Duration;
+
+use crate::layout::{Geometry, PAGE};
+
+/// The geometry of a link's lanes and how its ends wait.
+///
+/// The defaults suit a host with twenty plugins on a laptop: an idle link takes 88 KiB for both
+/// lanes together, and a busy one what it needs up to `lane_bytes_max`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ShmConfig {
+    /// Frames that may be on their way in this end's lane. Default: 256; a power of two from 2 to
+    /// 65,536, others are rounded up. Each costs 64 bytes.
+    pub ring_frames: u32,
+    /// Payloads that the peer may hold at once. Default: 1,024; a power of two from 2 to
+    /// 1,048,576, others are rounded up. Each costs 8 bytes in the *peer's* lane, and about 40
+    /// bytes of private memory here.
+    pub slots_max: u32,
+    /// Payload memory that is there from the start, in bytes. Default: 16 KiB. Links whose payloads
+    /// are usually larger save the first growth by raising it.
+    pub payload_bytes_min: usize,
+    /// All payload memory that this end may have at once, in bytes. Default: 256 MiB. A single
+    /// payload may take half of it, and so may all loans that are not sent yet. Memory is taken
+    /// when a payload needs it and given back when it was not used for `idle`.
+    pub lane_bytes_max: usize,
+    /// How long memory beyond `payload_bytes_min` is kept unused. Default: 1 s.
+    pub idle: Duration,
+    /// Payload bytes of the *peer's* lane that the program at this end may keep borrowed. Beyond,
+    /// payloads are copied out and returned at once, so that who keeps received `Bytes` for long
+    /// does not starve its link. Default: 64 MiB.
+    pub borrow_bytes_max: usize,
+    /// Copies every payload out before anybody looks at it. For peers that are not trusted to
+    /// leave their own payloads alone while they are being read. Costs one copy. Default: no.
+    pub copy_payloads: bool,
+    /// How a receiver waits before it parks.
+    pub spin: Spin,
+}
+
+/// Spinning before parking: a parked receiver costs the sender a system call and itself a
+/// wake-up, a spinning one costs a core.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Spin {
+    /// Park at once.
+    Never,
+    /// Spin while it pays: for twice the measured wake-up (10 to 200 µs) after the last frame,
+    /// as long as most frames come within that window, and never while both ends share a
+    /// processor. Other tasks of the runtime run in between. The default.
+    Adaptive,
+    /// Spin for this long after the last frame, whatever comes of it.
+    Fixed(Duration),
+}
+
+impl Default for ShmConfig {
+    fn default() -> Self {
+        ShmConfig {
+            ring_frames: 256,
+            slots_max: 1_024,
+            payload_bytes_min: 16 << 10,
+            lane_bytes_max: 256 << 20,
+            idle: Duration::from_secs(1),
+            borrow_bytes_max: 64 << 20,
+            copy_payloads: false,
+            spin: Spin::Adaptive,
+        }
+    }
+}
+
+impl ShmConfig {
+    /// The smallest link that works: for tests of backpressure.
+    pub fn smallest() -> Self {
+        ShmConfig {
+            ring_frames: 2,
+            slots_max: 2,
+            payload_bytes_min: PAGE,
+            lane_bytes_max: 2 * PAGE,
+            ..ShmConfig::default()
+        }
+    }
+
+    /// How large this end's lane must be at least, in bytes.
+    pub fn lane_len_bytes(&self) -> usize {
+        self.geometry().len_bytes()
+    }
+
+    /// The lane that this end makes for itself.
+    pub(crate) fn geometry(&self) -> Geometry {
+        let payload = self.payload_bytes_min.clamp(PAGE, 1 << 31);
+        Geometry::new(
+            self.ring_frames.clamp(2, 1 << 16).next_power_of_two(),
+            self.slots_max.clamp(2, 1 << 20).next_power_of_two(),
+            payload as u64,
+        )
+    }
+
+    /// The longest payload, in bytes.
+    pub(crate) fn payload_bytes_max(&self) -> usize {
+        (self.lane_bytes_max / 2)
+            .max(self.payload_bytes_min.clamp(PAGE, 1 << 31) / 2)
+            .min(u32::MAX as usize)
+    }
+}

@@ -1,0 +1,251 @@
+//! From a connected socket to a link.
+//!
+//! Both sides do the same at the same time: make a lane and two bells, send them in one record,
+//! and wait for the peer's. Neither side waits before it has sent, so neither can wait for ever,
+//! and a peer that stays silent is given up after [`SET_UP_TIMEOUT`].
+
+use std::future::poll_fn;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+use std::{fmt, io};
+
+use rapace_transport::LinkError;
+
+use super::address::Address;
+use super::bell::Bell;
+use super::error::refused;
+use super::mapping::Mapping;
+use super::memory_file::{self, Refused};
+use super::platform::Os;
+use super::record::{Record, VERSION};
+use super::socket::{Received, Socket};
+use crate::transport::Parts;
+use crate::{Memory, ShmConfig, ShmTransport};
+
+/// How long the peer may take for its part of setting up a link. A process that was just started
+/// does it within milliseconds of its `main`.
+pub const SET_UP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Makes a link of a connected socket, for example one end of [`socket_pair`] that this process has
+/// inherited. The peer does the same with the other end.
+///
+/// Needs a tokio runtime with I/O and time. Cancel safe: nothing is left behind, and the peer sees
+/// the hang-up.
+///
+/// # Errors
+///
+/// See [`SetUpError`].
+pub async fn from_socket(
+    socket: OwnedFd,
+    config: ShmConfig,
+) -> Result<ShmTransport<Os>, SetUpError> {
+    match tokio::time::timeout(SET_UP_TIMEOUT, set_up(socket, config)).await {
+        Ok(done) => done,
+        Err(_) => Err(SetUpError::TimedOut),
+    }
+}
+
+/// A connected pair of sockets of the kind that [`from_socket`] takes, both close-on-exec: one end
+/// for this process and one for a child to inherit.
+///
+/// # Errors
+///
+/// No descriptor is left.
+pub fn socket_pair() -> Result<(OwnedFd, OwnedFd), SetUpError> {
+    new_pair().map_err(|err| SetUpError::System(refused("create a pair of sockets", err)))
+}
+
+#[cfg(target_os = "linux")]
+fn new_pair() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn new_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    // The standard library sets close-on-exec the best way that each system has.
+    let (one, other) = std::os::unix::net::UnixStream::pair()?;
+    Ok((one.into(), other.into()))
+}
+
+/// Both ends of a link within this process: for tests and measurements.
+///
+/// # Errors
+///
+/// See [`SetUpError`].
+pub async fn pair(config: ShmConfig) -> Result<(ShmTransport<Os>, ShmTransport<Os>), SetUpError> {
+    let (one, other) = socket_pair()?;
+    let (one, other) = (from_socket(one, config.clone()), from_socket(other, config));
+    futures_util::future::try_join(one, other).await
+}
+
+async fn set_up(socket: OwnedFd, config: ShmConfig) -> Result<ShmTransport<Os>, SetUpError> {
+    let control = Socket::new(socket).map_err(SetUpError::System)?;
+
+    let own = memory_file::create(config.lane_len_bytes()).map_err(SetUpError::System)?;
+    crate::prepare_lane(&own, &config);
+    let (own_data, data_for_peer) = Bell::create().map_err(SetUpError::System)?;
+    let (own_room, room_for_peer) = Bell::create().map_err(SetUpError::System)?;
+    let process = own_process();
+    let record = Record::Hello {
+        bytes: own.len_bytes() as u64,
+        with_process: process.is_some(),
+    };
+    let lane = own.take_file().map_err(SetUpError::System)?;
+    let mut descriptors = vec![lane.as_fd(), data_for_peer.as_fd(), room_for_peer.as_fd()];
+    descriptors.extend(process.as_ref().map(AsFd::as_fd));
+    let sent = poll_fn(|cx| control.poll_send_record(cx, record, &descriptors)).await;
+    drop(descriptors);
+    // The peer has them now; a link that stands does without.
+    drop((lane, data_for_peer, room_for_peer, process));
+    match sent {
+        Ok(()) => {}
+        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => return Err(SetUpError::HungUp),
+        Err(err) if err.kind() == io::ErrorKind::ConnectionReset => return Err(SetUpError::HungUp),
+        Err(err) => return Err(SetUpError::System(err)),
+    }
+
+    let hello = poll_fn(|cx| control.poll_receive(cx)).await;
+    let malformed = |what: &'static str| Err(SetUpError::Malformed(what.into()));
+    let (bytes, descriptors) = match hello.map_err(SetUpError::System)? {
+        Received::Record(Record::Hello { bytes, .. }, descriptors) => (bytes, descriptors),
+        Received::Record(..) => return malformed("its first record is no hello"),
+        Received::HungUp => return Err(SetUpError::HungUp),
+        Received::Version(theirs) => {
+            let ours = VERSION;
+            return Err(SetUpError::Version { ours, theirs });
+        }
+        Received::Malformed(what) => return malformed(what),
+    };
+    let mut descriptors = descriptors.into_iter();
+    let (Some(lane), Some(data), Some(room)) =
+        (descriptors.next(), descriptors.next(), descriptors.next())
+    else {
+        return malformed("its hello lacks descriptors");
+    };
+    let peer = open(lane, bytes)?;
+    let peer_data = Bell::of_peer(data).map_err(SetUpError::System)?;
+    let peer_room = Bell::of_peer(room).map_err(SetUpError::System)?;
+    if let Some(process) = descriptors.next()
+        && control.watch_process(process).is_err()
+    {
+        return malformed("what it sent as its process cannot be watched");
+    }
+    let parts = Parts {
+        own,
+        peer,
+        own_data,
+        own_room,
+        peer_data,
+        peer_room,
+        control,
+    };
+    ShmTransport::new(parts, config).map_err(|err| match err {
+        LinkError::Malformed(what) => SetUpError::Malformed(what.as_ref().to_owned().into()),
+        err => SetUpError::Link(err),
+    })
+}
+
+fn open(lane: OwnedFd, bytes: u64) -> Result<Mapping, SetUpError> {
+    memory_file::open(lane, bytes).map_err(|refused| match refused {
+        Refused::Malformed(what) => SetUpError::Malformed(what),
+        Refused::System(err) => SetUpError::System(err),
+    })
+}
+
+/// This process, for the peer to watch. A peer without it sees the hang-up of the socket, which is
+/// later only if a child of this process keeps the socket open.
+#[cfg(target_os = "linux")]
+fn own_process() -> Option<OwnedFd> {
+    use rustix::process::{PidfdFlags, getpid, pidfd_open};
+    pidfd_open(getpid(), PidfdFlags::NONBLOCK).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn own_process() -> Option<OwnedFd> {
+    None
+}
+
+/// Why there is no link.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SetUpError {
+    /// The peer did not do its part within [`SET_UP_TIMEOUT`]: it hangs, or is no rapace peer.
+    TimedOut,
+    /// The peer closed its end, or died, before the link stood.
+    HungUp,
+    /// The peer was built with another version of rapace, whose set-up differs.
+    Version {
+        /// The version of the set-up here.
+        ours: u32,
+        /// The version of the peer.
+        theirs: u32,
+    },
+    /// The peer sent what no rapace peer sends.
+    Malformed(std::borrow::Cow<'static, str>),
+    /// The local system refused; holds a [`SystemError`](super::SystemError) that says what and
+    /// what to do about it.
+    System(io::Error),
+    /// A listener or a connection could not be had at this address.
+    Address {
+        /// What was tried: `connect to`, `listen on`, `accept on`.
+        doing: &'static str,
+        /// Where.
+        address: Address,
+        /// What the system said; `AddrInUse` when somebody else listens there.
+        source: io::Error,
+    },
+    /// The link was set up, and ended at once.
+    Link(LinkError),
+}
+
+impl fmt::Display for SetUpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SetUpError::TimedOut => write!(
+                f,
+                "the peer did not set up its side of the link within {} s: it hangs, or it speaks \
+                 another transport",
+                SET_UP_TIMEOUT.as_secs()
+            ),
+            SetUpError::HungUp => {
+                f.write_str("the peer closed its end, or died, before the link was set up")
+            }
+            SetUpError::Version { ours, theirs } => write!(
+                f,
+                "the peer sets up shared memory by version {theirs}, this side by version {ours}: \
+                 build both with the same rapace"
+            ),
+            SetUpError::Malformed(what) => write!(f, "the peer broke the set-up: {what}"),
+            SetUpError::System(err) => err.fmt(f),
+            SetUpError::Address {
+                doing,
+                address,
+                source,
+            } => {
+                write!(f, "cannot {doing} {address}: {source}")?;
+                match source.kind() {
+                    io::ErrorKind::AddrInUse => f.write_str("; another process listens there"),
+                    io::ErrorKind::ConnectionRefused => {
+                        f.write_str("; nobody listens there any more")
+                    }
+                    io::ErrorKind::NotFound => f.write_str("; nobody listens there"),
+                    _ => Ok(()),
+                }
+            }
+            SetUpError::Link(err) => err.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for SetUpError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            SetUpError::System(err) => Some(err),
+            SetUpError::Address { source, .. } => Some(source),
+            SetUpError::Link(err) => Some(err),
+            _ => None,
+        }
+    }
+}

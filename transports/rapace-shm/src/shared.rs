@@ -1,0 +1,392 @@
+//! What the two halves of one end, its loans and its borrowed payloads share.
+//!
+//! | word of the own lane | written by |
+//! |---|---|
+//! | `HEAD`, the descriptors, `CLOSED` | the sink |
+//! | `CONSUMED`, `NAP_DATA` | the source |
+//! | `RETURNS_HEAD`, the returns | [`Shared::give_back`], under the giver's lock |
+//! | `NAP_ROOM` | [`Shared::poll_room`], under the lock of [`Room`] |
+//! | payloads | the holder of the slot |
+//!
+//! Lock order: `room.nap`, then `heap`. The others are taken alone.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_util::task::AtomicWaker;
+use rapace_transport::{Death, LinkError};
+
+use crate::ShmConfig;
+use crate::control::{Control, Incoming, Outgoing, Platform};
+use crate::doorbell::Doorbell;
+use crate::heap::{Heap, Purpose, SEGMENTS_MAX, Wish};
+use crate::layout::{CLOSED, Geometry, NAP_DATA, NAP_ROOM, RANG_AT};
+use crate::memory::Memory;
+use crate::nap::{Alert, Nap};
+use crate::returns::Giver;
+use crate::ring::Corrupt;
+
+pub(crate) struct Shared<P: Platform> {
+    pub(crate) config: ShmConfig,
+    /// This end's lane: only this process writes it.
+    pub(crate) own: Arc<P::Memory>,
+    /// The peer's lane: only the peer writes it.
+    pub(crate) peer: Arc<P::Memory>,
+    pub(crate) bells: Bells<P>,
+    pub(crate) control: P::Control,
+    data_alert: Alert,
+    room_alert: Alert,
+    pub(crate) heap: Mutex<Heap<Arc<P::Memory>>>,
+    giver: Mutex<Giver>,
+    /// Payload bytes of the peer's lane that the program holds.
+    pub(crate) borrowed: AtomicUsize,
+    room: Mutex<Nap>,
+    /// The source's verdict, a hint for the sink.
+    pub(crate) spinning_pays: AtomicBool,
+    /// Who waits at this end, for the wakers that others keep.
+    pub(crate) waiting: Arc<Waiting>,
+    waiting_waker: Waker,
+    /// Control messages that the source has not seen to yet.
+    mail: Mutex<Vec<Incoming<P::Memory>>>,
+    end: Mutex<Option<LinkError>>,
+    /// `end` is set.
+    pub(crate) ended: AtomicBool,
+    hung_up: AtomicBool,
+    /// Halves that have not been dropped.
+    halves: AtomicUsize,
+}
+
+/// The bells of one end.
+pub(crate) struct Bells<P: Platform> {
+    pub(crate) own_data: P::Doorbell,
+    pub(crate) own_room: P::Doorbell,
+    pub(crate) peer_data: P::Doorbell,
+    pub(crate) peer_room: P::Doorbell,
+}
+
+/// The tasks that wait at one end.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    pub(crate) source: AtomicWaker,
+    pub(crate) sink: AtomicWaker,
+    /// Tasks that wait for a loan.
+    lenders: Mutex<Vec<Waker>>,
+    /// Somebody waits for room.
+    pub(crate) room: AtomicBool,
+}
+
+impl Waiting {
+    /// Wakes those who wait for room.
+    pub(crate) fn wake_room(&self) {
+        if self.room.swap(false, Ordering::AcqRel) {
+            self.sink.wake();
+            let lenders = std::mem::take(&mut *lock(&self.lenders));
+            for lender in lenders {
+                lender.wake();
+            }
+        }
+    }
+
+    pub(crate) fn lender(&self, waker: &Waker) {
+        let mut lenders = lock(&self.lenders);
+        if !lenders.iter().any(|known| known.will_wake(waker)) {
+            lenders.push(waker.clone());
+        }
+    }
+
+    pub(crate) fn wake_all(&self) {
+        self.room.store(true, Ordering::Release);
+        self.wake_room();
+        self.source.wake();
+    }
+}
+
+impl Wake for Waiting {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_all();
+    }
+}
+
+/// Nothing of the user's runs under any of these locks, so a poisoned one means a bug here; what it
+/// guards is still consistent enough to end the link.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<P: Platform> Shared<P> {
+    pub(crate) fn new(
+        config: ShmConfig,
+        own_geometry: Geometry,
+        heap: Heap<Arc<P::Memory>>,
+        own: Arc<P::Memory>,
+        peer: Arc<P::Memory>,
+        bells: Bells<P>,
+        control: P::Control,
+    ) -> Self {
+        let waiting = Arc::new(Waiting::default());
+        Shared {
+            config,
+            own,
+            peer,
+            bells,
+            control,
+            data_alert: Alert::new(NAP_DATA),
+            room_alert: Alert::new(NAP_ROOM),
+            heap: Mutex::new(heap),
+            giver: Mutex::new(Giver::new(own_geometry)),
+            borrowed: AtomicUsize::new(0),
+            room: Mutex::new(Nap::new(NAP_ROOM)),
+            spinning_pays: AtomicBool::new(false),
+            waiting_waker: Waker::from(waiting.clone()),
+            waiting,
+            mail: Mutex::new(Vec::new()),
+            end: Mutex::new(None),
+            ended: AtomicBool::new(false),
+            hung_up: AtomicBool::new(false),
+            halves: AtomicUsize::new(2),
+        }
+    }
+
+    // How the link ends.
+
+    /// Ends the link, if it has not ended yet, and says how it did.
+    pub(crate) fn end(&self, error: LinkError) -> LinkError {
+        let mut end = lock(&self.end);
+        let error = end.get_or_insert(error).clone();
+        drop(end);
+        self.ended.store(true, Ordering::Release);
+        self.waiting.wake_all();
+        error
+    }
+
+    /// How the link ended, if it did.
+    #[inline]
+    pub(crate) fn ending(&self) -> Option<LinkError> {
+        // Acquire pairs with the release in `end`.
+        if !self.ended.load(Ordering::Acquire) {
+            return None;
+        }
+        lock(&self.end).clone()
+    }
+
+    /// Ends the link because of what the peer wrote.
+    pub(crate) fn corrupt(&self, what: Corrupt) -> LinkError {
+        self.end(LinkError::Malformed(
+            format!("shared memory: {what}").into(),
+        ))
+    }
+
+    /// Whether the peer is gone, or has said that nothing follows. What it published before is to
+    /// be read first.
+    pub(crate) fn peer_ending(&self) -> Option<LinkError> {
+        // Acquire pairs with the release in `say_closed`.
+        if self.peer.load(CLOSED, Ordering::Acquire) != 0 {
+            return Some(LinkError::Closed);
+        }
+        self.hung_up
+            .load(Ordering::Acquire)
+            .then(|| LinkError::PeerDied(Death::seen("its control socket hung up")))
+    }
+
+    /// Tells the peer that nothing follows.
+    pub(crate) fn say_closed(&self) {
+        // Release pairs with the acquire in `peer_ending`: every descriptor comes first.
+        self.own.store(CLOSED, 1, Ordering::Release);
+        self.bells.peer_data.ring();
+        self.bells.peer_room.ring();
+    }
+
+    /// One half was dropped; the second one closes the link, whatever loans and payloads still
+    /// hold its memory.
+    pub(crate) fn drop_half(&self) {
+        if self.halves.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.end(LinkError::Closed);
+            self.say_closed();
+        }
+    }
+
+    // Waking the peer.
+
+    /// After publishing descriptors.
+    #[inline]
+    pub(crate) fn alert_data(&self) {
+        if self.data_alert.wanted(&*self.peer) {
+            self.own
+                .store(NAP_DATA + RANG_AT, P::now_ns(), Ordering::Relaxed);
+            self.bells.peer_data.ring();
+        }
+    }
+
+    /// After reading descriptors or returning slots.
+    #[inline]
+    pub(crate) fn alert_room(&self) {
+        if self.room_alert.wanted(&*self.peer) {
+            self.bells.peer_room.ring();
+        }
+    }
+
+    /// Returns a slot of the peer's lane.
+    pub(crate) fn give_back(&self, slot: u32) {
+        lock(&self.giver).give(&*self.own, slot);
+        self.alert_room();
+    }
+
+    // Waiting for the peer.
+
+    /// Waits for room of any kind: `look` says whether it is there. `cx` has been registered with
+    /// [`Waiting`] by the caller.
+    pub(crate) fn poll_room<T>(
+        &self,
+        mut look: impl FnMut() -> Result<Option<T>, LinkError>,
+    ) -> Poll<Result<T, LinkError>> {
+        let mut cx = Context::from_waker(&self.waiting_waker);
+        let mut nap = lock(&self.room);
+        self.waiting.room.store(true, Ordering::Release);
+        loop {
+            match self.bells.own_room.poll_rung(&mut cx) {
+                // That nap is over; a further one is a different one.
+                Poll::Ready(Ok(())) => nap.wake_up(&*self.own),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.failed(&error))),
+                Poll::Pending => break,
+            }
+        }
+        nap.fall_asleep(&*self.own);
+        drop(nap);
+        if let Some(found) = look()? {
+            return Poll::Ready(Ok(found));
+        }
+        // The peer may be gone, and then it returns nothing any more.
+        self.poll_control()?;
+        if let Some(error) = self.ending() {
+            return Poll::Ready(Err(error));
+        }
+        if let Some(error) = self.peer_ending() {
+            // The source reads what is left before it says so.
+            self.waiting.source.wake();
+            return Poll::Ready(Err(error));
+        }
+        Poll::Pending
+    }
+
+    /// Takes what has come on the control channel; both halves are woken by more.
+    pub(crate) fn poll_control(&self) -> Result<(), LinkError> {
+        let mut cx = Context::from_waker(&self.waiting_waker);
+        while !self.hung_up.load(Ordering::Acquire) {
+            // Bounded: a lane has few segments, and an honest peer drops one before it makes
+            // another.
+            if lock(&self.mail).len() > 2 * SEGMENTS_MAX {
+                return Err(self.corrupt("it announces segments without end"));
+            }
+            match self.control.poll_recv(&mut cx) {
+                Poll::Ready(Ok(Incoming::HungUp)) => {
+                    self.hung_up.store(true, Ordering::Release);
+                }
+                Poll::Ready(Ok(Incoming::Malformed(what))) => {
+                    let what = format!("control socket: {what}");
+                    return Err(self.end(LinkError::Malformed(what.into())));
+                }
+                Poll::Ready(Ok(message)) => lock(&self.mail).push(message),
+                Poll::Ready(Err(error)) => return Err(self.failed(&error)),
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// The control messages that have come, in order.
+    pub(crate) fn take_mail(&self) -> Vec<Incoming<P::Memory>> {
+        std::mem::take(&mut *lock(&self.mail))
+    }
+
+    fn failed(&self, error: &std::io::Error) -> LinkError {
+        self.end(LinkError::Io(error.to_string().into()))
+    }
+
+    // Memory.
+
+    /// A slot of `bytes`, or `None` when that means waiting.
+    pub(crate) fn allocate(
+        &self,
+        bytes: usize,
+        purpose: Purpose,
+    ) -> Result<Option<u32>, LinkError> {
+        let mut heap = lock(&self.heap);
+        loop {
+            let wish = heap.wish(&*self.peer, bytes, purpose);
+            match wish.map_err(|what| self.corrupt(what))? {
+                Wish::Granted(slot) => return Ok(Some(slot)),
+                Wish::Grow(more) => {
+                    if !self.grow(&mut heap, more)? {
+                        return Ok(None);
+                    }
+                }
+                // Unused segments of other sizes may stand in the way of one that fits.
+                Wish::Full if !self.drop_unused(&mut heap, true)? => return Ok(None),
+                Wish::Full => {}
+            }
+        }
+    }
+
+    fn grow(&self, heap: &mut Heap<Arc<P::Memory>>, bytes: usize) -> Result<bool, LinkError> {
+        let memory = match self.control.create(bytes) {
+            Ok(memory) => Arc::new(memory),
+            // As much as the system gives is what there is; payloads wait for one another.
+            Err(_) if heap.has_grown() => return Ok(false),
+            Err(error) => return Err(self.failed(&error)),
+        };
+        let message = Outgoing::Segment {
+            serial: heap.next_serial(),
+            memory: &*memory,
+        };
+        let sent = self.send_control(&message)?;
+        if sent {
+            heap.grow(memory);
+        }
+        Ok(sent)
+    }
+
+    /// Gives segments back to the system that nothing is in; says whether there were any.
+    pub(crate) fn drop_unused(
+        &self,
+        heap: &mut Heap<Arc<P::Memory>>,
+        pressed: bool,
+    ) -> Result<bool, LinkError> {
+        let mut any = false;
+        while let Some((serial, memory)) = heap.take_unused(pressed) {
+            if !self.send_control(&Outgoing::Drop { serial })? {
+                heap.put_back(serial, memory);
+                break;
+            }
+            any = true;
+        }
+        Ok(any)
+    }
+
+    /// Sends on the control channel; `false` when the peer does not read it now.
+    fn send_control(&self, message: &Outgoing<'_, P::Memory>) -> Result<bool, LinkError> {
+        let mut cx = Context::from_waker(&self.waiting_waker);
+        match self.control.poll_send(&mut cx, message) {
+            Poll::Ready(Ok(())) => Ok(true),
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(error)) => {
+                // A peer that is gone is seen by the source, which knows more about it.
+                self.poll_control()?;
+                match self.peer_ending() {
+                    Some(_) => Ok(false),
+                    None => Err(self.failed(&error)),
+                }
+            }
+        }
+    }
+
+    /// Frees a slot that this side held.
+    pub(crate) fn let_go(&self, slot: u32) {
+        lock(&self.heap).let_go(slot);
+        self.waiting.wake_room();
+    }
+}
