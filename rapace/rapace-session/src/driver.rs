@@ -14,10 +14,11 @@ use rapace_transport::{FrameSource, LinkError};
 
 use crate::error::{SessionEnd, StreamError};
 use crate::handlers::{self, HandlerControl};
+use crate::lifecycle::Stage;
 use crate::ports::{Delivered, PortLink};
 use crate::runtime::Timer;
 use crate::service::{Request, Responder};
-use crate::shared::{Lifecycle, Shared, State};
+use crate::shared::{Shared, State};
 
 /// Frames taken from the link before the core sees them; more would only delay the first.
 const BATCH_FRAMES: usize = 256;
@@ -144,7 +145,7 @@ impl Driver {
             let limit = self.shared.lock().core.payload_limit();
             self.source.raise_payload_limit(limit);
             self.handshaking = false;
-            self.shared.lifecycle.send_replace(Lifecycle::Ready);
+            self.shared.lifecycle.enter(Stage::Ready);
         }
         for waker in self.turn.wakers.drain(..) {
             waker.wake();
@@ -245,7 +246,7 @@ impl Driver {
         for port in ports {
             port.fail(StreamError::Lost(end.clone()), &mut self.turn.wakers);
         }
-        self.shared.lifecycle.send_replace(Lifecycle::Ended(end));
+        self.shared.lifecycle.enter(Stage::Ended(end));
         for waker in congested.into_iter().chain(self.turn.wakers.drain(..)) {
             waker.wake();
         }

@@ -10,7 +10,7 @@
 //! | [`loan`] | memory of the link for users to fill: [`LoanMut`] |
 //! | [`runtime`] | the seam to time, tasks and randomness: [`Runtime`] |
 //! | [`error`] | [`CallError`], [`StreamError`], [`SessionEnd`], [`BuildError`] |
-//! | `shared`, `driver` | one session's state, and the task that drives it |
+//! | `shared`, `driver`, `lifecycle` | one session's state, the task that drives it, and how far it has come |
 //! | `handlers`, `router` | running handlers, and finding them |
 //! | `encode`, `introspect`, `trace` | payloads, schema questions, spans |
 //! | `durations` | `500.ms()` |
@@ -28,6 +28,7 @@ mod encode;
 pub mod error;
 mod handlers;
 mod introspect;
+mod lifecycle;
 pub mod loan;
 pub mod method;
 pub mod ports;

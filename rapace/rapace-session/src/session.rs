@@ -10,10 +10,11 @@ use crate::caller::{Caller, Client};
 use crate::driver::Driver;
 use crate::error::{BuildError, SessionEnd};
 use crate::introspect::Introspect;
+use crate::lifecycle::Stage;
 use crate::router::Router;
 use crate::runtime::Runtime;
 use crate::service::Service;
-use crate::shared::{Lifecycle, Shared, TableSizes};
+use crate::shared::{Shared, TableSizes};
 
 /// The handshake timeout may not be longer (\[hello.fail\]).
 const HANDSHAKE_TIMEOUT_MAX: Duration = Duration::from_secs(30);
@@ -140,12 +141,8 @@ impl Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let lifecycle = self.handle.shared.lifecycle.borrow().clone();
-        write!(
-            f,
-            "Session({}, {lifecycle:?})",
-            self.handle.shared.info.kind
-        )
+        let stage = self.handle.shared.lifecycle.stage().clone();
+        write!(f, "Session({}, {stage:?})", self.handle.shared.info.kind)
     }
 }
 
@@ -157,28 +154,20 @@ impl From<&Session> for Caller {
 
 impl Shared {
     pub(crate) async fn ready(&self) -> Result<(), SessionEnd> {
-        let mut lifecycle = self.lifecycle.subscribe();
-        let reached = lifecycle
-            .wait_for(|at| !matches!(at, Lifecycle::Connecting))
-            .await
-            .map(|at| at.clone());
-        match reached {
-            Ok(Lifecycle::Ended(end)) => Err(end),
-            Ok(_) => Ok(()),
-            // The sender lives in `self`.
-            Err(_) => Err(SessionEnd::RuntimeStopped),
-        }
+        let reached = self.lifecycle.reach(|stage| match stage {
+            Stage::Connecting => None,
+            Stage::Ready => Some(Ok(())),
+            Stage::Ended(end) => Some(Err(end.clone())),
+        });
+        reached.await
     }
 
     pub(crate) async fn closed(&self) -> SessionEnd {
-        let mut lifecycle = self.lifecycle.subscribe();
-        let reached = lifecycle
-            .wait_for(|at| matches!(at, Lifecycle::Ended(_)))
-            .await;
-        match reached.as_deref() {
-            Ok(Lifecycle::Ended(end)) => end.clone(),
-            _ => SessionEnd::RuntimeStopped,
-        }
+        let reached = self.lifecycle.reach(|stage| match stage {
+            Stage::Connecting | Stage::Ready => None,
+            Stage::Ended(end) => Some(end.clone()),
+        });
+        reached.await
     }
 }
 

@@ -16,23 +16,15 @@ pub(crate) use rapace_core::hash::IdMap;
 use rapace_core::session::{CallOutcome, CancelReason, GoAwayReason, Response, Session as Core};
 use rapace_core::{ChannelId, Metadata, Time};
 use rapace_transport::{FrameSink, Lender, LinkError, LinkInfo};
-use tokio::sync::watch;
 
 use crate::encode::Outlet;
 use crate::error::SessionEnd;
 use crate::handlers::HandlerControl;
+use crate::lifecycle::{Lifecycle, Stage};
 use crate::ports::{PortAttach, PortLink};
 use crate::router::Router;
 use crate::runtime::Runtime;
 use crate::session::Handle;
-
-/// How far a session has come.
-#[derive(Clone, Debug)]
-pub(crate) enum Lifecycle {
-    Connecting,
-    Ready,
-    Ended(SessionEnd),
-}
 
 pub(crate) struct Shared {
     state: Mutex<State>,
@@ -40,7 +32,7 @@ pub(crate) struct Shared {
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) info: LinkInfo,
     pub(crate) lender: Option<Arc<dyn Lender>>,
-    pub(crate) lifecycle: watch::Sender<Lifecycle>,
+    pub(crate) lifecycle: Lifecycle,
     /// The user's side of the session; gone when the last handle is.
     pub(crate) handle: OnceLock<Weak<Handle>>,
 }
@@ -106,7 +98,7 @@ impl Shared {
             runtime,
             info,
             lender,
-            lifecycle: watch::Sender::new(Lifecycle::Connecting),
+            lifecycle: Lifecycle::new(),
             handle: OnceLock::new(),
         }
     }
@@ -128,9 +120,9 @@ impl Shared {
 
     /// Why the session is over, if it is.
     pub(crate) fn end(&self) -> Option<SessionEnd> {
-        match &*self.lifecycle.borrow() {
-            Lifecycle::Ended(end) => Some(end.clone()),
-            Lifecycle::Connecting | Lifecycle::Ready => None,
+        match &*self.lifecycle.stage() {
+            Stage::Ended(end) => Some(end.clone()),
+            Stage::Connecting | Stage::Ready => None,
         }
     }
 

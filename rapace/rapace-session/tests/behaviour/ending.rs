@@ -1,5 +1,6 @@
 //! Sessions that end in good order, and those that do not.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -221,4 +222,32 @@ async fn a_session_that_is_dropped_at_once_leaves_no_task() {
         runtime.metrics().num_alive_tasks() == before
     })
     .await;
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_session_wake_in_the_order_in_which_they_came() {
+    let (a, b) = rapace_mem::pair();
+    let host = Session::builder().connect(a).expect("host");
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let waiting: Vec<_> = (0..40)
+        .map(|at| {
+            let (host, order) = (host.clone(), order.clone());
+            tokio::spawn(async move {
+                host.ready().await.expect("ready");
+                order.lock().expect("order").push(at);
+                host.closed().await;
+                order.lock().expect("order").push(at);
+            })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let plugin = Session::builder().accept(b).expect("plugin");
+    until("all are ready", || order.lock().expect("order").len() == 40).await;
+    plugin.abort();
+    for task in waiting {
+        within(task).await.expect("task");
+    }
+    // The same in every run: simulations rely on it.
+    let expected: Vec<u32> = (0..40).chain(0..40).collect();
+    assert_eq!(*order.lock().expect("order"), expected);
 }
