@@ -2,13 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rapace_session::{
     CallError, Caller, Client, Limits, NotSent, Reconnect, Runtime, Service, Session, TokioRuntime,
 };
-use rapace_stream::StreamTransport;
 use tokio::time::timeout;
 use turmoil::net::TcpStream;
 
@@ -47,6 +47,8 @@ struct Shared {
     /// Held by whoever dials, so that many calls that find the plugin down make one connection.
     dialling: tokio::sync::Mutex<()>,
     session: Mutex<Option<Session>>,
+    /// Connections that were never made.
+    refused: AtomicU64,
 }
 
 /// Settings of a [`Dialer`].
@@ -106,6 +108,7 @@ impl Dialer {
             services: Vec::new(),
             dialling: tokio::sync::Mutex::new(()),
             session: Mutex::new(None),
+            refused: AtomicU64::new(0),
         })
     }
 
@@ -117,6 +120,11 @@ impl Dialer {
     /// How often a lost idempotent call is repeated.
     pub fn repeats(&self) -> u32 {
         self.shared.repeats_max
+    }
+
+    /// How many tries to connect failed before there was a connection.
+    pub fn refused(&self) -> u64 {
+        self.shared.refused.load(Ordering::Relaxed)
     }
 
     /// The live session; dials until there is one. Cancel safe: a half-made connection is dropped,
@@ -143,6 +151,17 @@ impl Dialer {
     }
 
     async fn try_once(&self) -> Result<Session, String> {
+        let connect = TcpStream::connect((self.shared.plugin.as_str(), PORT));
+        let refused = match timeout(CONNECT_TIMEOUT, connect).await {
+            Ok(Ok(stream)) => return self.shake_hands(stream).await,
+            Ok(Err(error)) => error.kind().to_string(),
+            Err(_) => "connecting takes too long".to_owned(),
+        };
+        self.shared.refused.fetch_add(1, Ordering::Relaxed);
+        Err(refused)
+    }
+
+    async fn shake_hands(&self, stream: TcpStream) -> Result<Session, String> {
         let Shared {
             host,
             plugin,
@@ -150,12 +169,6 @@ impl Dialer {
             services,
             ..
         } = &*self.shared;
-        let connect = TcpStream::connect((plugin.as_str(), PORT));
-        let stream = match timeout(CONNECT_TIMEOUT, connect).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(format!("{}", error.kind())),
-            Err(_) => return Err("connecting takes too long".to_owned()),
-        };
         let mut builder = Session::builder()
             .name(host.name())
             .epoch(host.life())
@@ -164,7 +177,7 @@ impl Dialer {
             builder = builder.serve_shared(service.clone());
         }
         let session = builder
-            .connect(StreamTransport::new(stream))
+            .connect(host.link(stream))
             .map_err(|error| error.to_string())?;
         host.watch(&format!("dialled {plugin}"), &session);
         session.ready().await.map_err(|end| end.to_string())?;

@@ -6,8 +6,8 @@ use std::time::Duration;
 /// One thing that happens to a world.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fault {
-    /// The host's tasks are dropped at once, and the system closes its sockets: peers see the
-    /// connection end.
+    /// The host's process is killed: it says nothing more, and the system closes its sockets, so
+    /// peers see the connection end, or reset if it had not read all.
     Crash(String),
     /// The host starts again from nothing. A host that runs is crashed first.
     Bounce(String),

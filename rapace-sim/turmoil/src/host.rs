@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rapace_session::{CallError, Session};
+use rapace_stream::StreamTransport;
+use turmoil::net::TcpStream;
 
 use crate::book::{Book, LedgerClient};
+use crate::socket::{Life, Socket};
 use crate::world::Shared;
 
 /// One life of a host. Cheap to clone.
@@ -15,6 +18,7 @@ pub struct Host {
     pub(crate) shared: Arc<Shared>,
     pub(crate) name: Arc<str>,
     pub(crate) life: u64,
+    pub(crate) process: Arc<Life>,
 }
 
 impl Host {
@@ -40,6 +44,11 @@ impl Host {
             sum.wrapping_mul(257).wrapping_add(byte.into())
         });
         fastrand::Rng::with_seed(self.shared.seed ^ name.rotate_left(20) ^ self.life << 56)
+    }
+
+    /// The shipping link over a connection of this host.
+    pub fn link(&self, stream: TcpStream) -> StreamTransport {
+        StreamTransport::new(Socket::new(&self.process, stream)).with_kind("turmoil")
     }
 
     /// Adds a line to the world's log.

@@ -10,6 +10,7 @@
 //! | [`fault`] | [`Fault`]: what happens to hosts and links, as data |
 //! | [`log`] | what happened, in virtual time |
 //! | [`panics`] | panics of spawned tasks, which tokio and turmoil would swallow |
+//! | `socket` | turmoil's TCP stream, in a process that can be killed |
 //!
 //! The worlds themselves are tests: `tests/worlds`.
 //!
@@ -27,6 +28,7 @@ pub mod host;
 pub mod log;
 pub mod panics;
 pub mod plugin;
+mod socket;
 pub mod world;
 
 pub use book::{Book, LedgerClient};

@@ -60,9 +60,7 @@ fn note(info: &PanicHookInfo<'_>) -> bool {
     let Ok(Some(panics)) = panics else {
         return false;
     };
-    let message = info
-        .payload_as_str()
-        .unwrap_or("a panic without a message");
+    let message = info.payload_as_str().unwrap_or("a panic without a message");
     if !message.starts_with(EXPECTED) {
         let place = info
             .location()

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use rapace_session::{Limits, Service, Session};
-use rapace_stream::StreamTransport;
 use rapace_testbed::{Subject, TestbedServer};
 
 use crate::book::{Clerk, LedgerServer};
@@ -56,7 +55,7 @@ impl Plugin {
             for service in &self.services {
                 builder = builder.serve_shared(service.clone());
             }
-            let session = builder.accept(StreamTransport::new(stream))?;
+            let session = builder.accept(host.link(stream))?;
             host.watch("accepted", &session);
         }
     }
