@@ -71,7 +71,13 @@ async fn malformed(bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> String {
 #[tokio::test]
 async fn too_few_or_too_many_descriptors_are_malformed() {
     let (lane, data, room) = (memory(), bell(), bell());
-    let all = [lane.as_fd(), data.as_fd(), room.as_fd(), room.as_fd(), room.as_fd()];
+    let all = [
+        lane.as_fd(),
+        data.as_fd(),
+        room.as_fd(),
+        room.as_fd(),
+        room.as_fd(),
+    ];
     for sent in [0, 1, 2, 4, 5] {
         let what = malformed(&hello(LANE), &all[..sent]).await;
         assert!(what.contains("descriptors"), "{sent}: {what}");
@@ -94,7 +100,11 @@ async fn memory_that_its_maker_could_shrink_is_refused() {
 #[tokio::test]
 async fn memory_shorter_than_announced_is_refused() {
     let (lane, bell) = (memory(), bell());
-    let what = malformed(&hello(2 * LANE), &[lane.as_fd(), bell.as_fd(), bell.as_fd()]).await;
+    let what = malformed(
+        &hello(2 * LANE),
+        &[lane.as_fd(), bell.as_fd(), bell.as_fd()],
+    )
+    .await;
     assert!(what.contains("announced"), "{what}");
 }
 
@@ -105,7 +115,10 @@ async fn another_version_is_named() {
         panic!("{failed}");
     };
     let text = failed.to_string();
-    assert!(text.contains("version 7") && text.contains("same rapace"), "{text}");
+    assert!(
+        text.contains("version 7") && text.contains("same rapace"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -147,14 +160,20 @@ async fn row_03_a_peer_that_goes_away_fails_the_set_up_at_once() {
 async fn row_03_a_silent_peer_is_given_up() {
     let (ours, _theirs) = socket_pair().expect("sockets");
     let begin = tokio::time::Instant::now();
-    let failed = from_socket(ours, ShmConfig::default()).await.err().expect("no link");
+    let failed = from_socket(ours, ShmConfig::default())
+        .await
+        .err()
+        .expect("no link");
     assert!(matches!(failed, SetUpError::TimedOut), "{failed}");
     assert_eq!(begin.elapsed(), os::SET_UP_TIMEOUT);
 }
 
 #[tokio::test]
 async fn descriptors_that_are_no_socket_are_refused() {
-    let failed = from_socket(memory(), ShmConfig::default()).await.err().expect("no link");
+    let failed = from_socket(memory(), ShmConfig::default())
+        .await
+        .err()
+        .expect("no link");
     let SetUpError::System(err) = failed else {
         panic!("{failed}");
     };

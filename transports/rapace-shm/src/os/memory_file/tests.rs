@@ -55,7 +55,7 @@ fn row_16_offsets_beyond_the_memory_and_stores_to_the_peer_panic() {
     let peer = open(file, PAGE as u64).expect("the receiver maps it");
     let refused = |access: &dyn Fn()| {
         let access = std::panic::AssertUnwindSafe(access);
-        assert!(std::panic::catch_unwind(|| access()).is_err());
+        assert!(std::panic::catch_unwind(access).is_err());
     };
     for at in [PAGE, PAGE - 4, 4, usize::MAX, usize::MAX - 7] {
         refused(&|| assert_ne!(own.load(at, Ordering::Relaxed), 1));
