@@ -48,6 +48,7 @@
 //! | set a deadline, send metadata, cancel a call | [`Call`] |
 //! | know who calls, or call back, from a handler | [`Context`] |
 //! | know what went wrong and whether to try again | [`CallError`] |
+//! | send megabytes without copying them | [`LoanMut`] |
 //! | bound what a peer may make this process hold | [`Limits`] |
 //! | connect two ends in one process | `mem`, with the feature of that name |
 //! | listen and connect on Unix and TCP sockets | `stream`, with the feature of that name |
@@ -60,6 +61,28 @@
 //! What a service takes and returns derives `Facet`, from the `facet` crate in the very version that
 //! rapace is built with (`facet = "=0.46.5"`, a direct dependency of yours: the derive names it). An
 //! enum needs a `#[repr(u8)]`. [`Bytes`] fields are received without copying them.
+//!
+//! # Large payloads
+//!
+//! Over shared memory, what a service takes and returns is written where the peer reads it. Who makes
+//! the bytes himself can also make them there, and then nobody copies them at all:
+//!
+//! ```
+//! use rapace::{Bytes, CallError, Client};
+//!
+//! #[rapace::service]
+//! pub trait Painter {
+//!     async fn show(&self, title: String, pixels: Bytes) -> u32;
+//! }
+//!
+//! async fn paint(painter: &PainterClient) -> Result<u32, CallError> {
+//!     let mut frame = painter.caller().loan(1920 * 1080 * 4).await?;
+//!     frame.fill(0x7F);
+//!     painter.show("grey".to_owned(), frame.freeze()).await
+//! }
+//! ```
+//!
+//! On links that do not lend memory the same code works with memory of the heap: see [`LoanMut`].
 //!
 //! # Features
 //!
@@ -81,9 +104,9 @@ pub use rapace_core::session::{CancelReason, HandshakeFailure};
 pub use rapace_macros::service;
 pub use rapace_session::{
     BuildError, Call, CallError, CallWithMetadata, Caller, Cancellation, Client, Code, Context,
-    Durations, Limits, Metadata, NotSent, Reconnect, Runtime, Service, Session, SessionBuilder,
-    SessionEnd, Status, StreamClosed, StreamError, StreamSender, Streaming, Timer, TokioRuntime,
-    Tunnel,
+    Durations, Limits, LoanMut, Metadata, NotSent, Reconnect, Room, Runtime, Service, Session,
+    SessionBuilder, SessionEnd, Status, StreamClosed, StreamError, StreamSender, Streaming, Timer,
+    TokioRuntime, Tunnel,
 };
 pub use rapace_transport::{Death, ExitReason};
 

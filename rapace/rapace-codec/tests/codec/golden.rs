@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use facet::Facet;
-use rapace_codec::{Codec, Gather};
+use rapace_codec::{Codec, Gather, Splice};
 
 use crate::differential::check;
 
@@ -163,6 +163,37 @@ fn gathered_bytes_are_not_copied() {
     assert_eq!(chunks.len(), 3);
     assert_eq!(chunks[1].as_ptr(), large.as_ptr());
     assert_eq!(chunks.concat().len(), 14 + 1000);
+}
+
+#[test]
+fn gathering_can_choose_by_the_bytes_themselves() {
+    let codec =
+        Codec::<(Bytes, Option<Bytes>, Vec<Bytes>)>::new().expect("the type has an encoding");
+    let chosen = Bytes::from(vec![1; 600]);
+    let other = Bytes::from(vec![2; 600]);
+    let short = chosen.slice(..100);
+    let value = (
+        other.clone(),
+        Some(chosen.clone()),
+        vec![short, chosen.clone()],
+    );
+    let range = chosen.as_ptr_range();
+    let choice = |bytes: &[u8]| range.contains(&bytes.as_ptr());
+    let splice = Splice::only(512, &choice);
+
+    let measure = codec.bind(&value).measure(splice);
+    assert_eq!(measure.len, codec.encoded_len(&value));
+    assert_eq!(measure.spliced, 1200);
+    let mut gather = Gather::new();
+    codec
+        .encode_gather(&value, &mut gather, splice, &mut ())
+        .expect("encodes");
+    assert_eq!(gather.splices.len(), 2);
+    assert_eq!(gather.head.len(), measure.len - measure.spliced);
+    let mut plain = Vec::new();
+    codec.encode(&value, &mut plain, &mut ()).expect("encodes");
+    assert_eq!(gather.into_chunks().concat(), plain);
+    assert_eq!(codec.bind(&value).measure(Splice::NOTHING).spliced, 0);
 }
 
 #[test]

@@ -209,6 +209,9 @@ pub async fn loans_arrive_like_other_payloads(pair: impl AsyncFn(PairConfig) -> 
     let whole = pattern(number, 5_004);
     loan.0.as_mut_slice().copy_from_slice(&whole[4..]);
     let frozen = loan.freeze();
+    assert!(lender.owns(&frozen), "a frozen loan is known again");
+    assert!(lender.owns(&frozen[7..20]), "so is a part of it");
+    assert!(!lender.owns(&whole), "other memory is not");
     for _ in 0..3 {
         let chain = Payload::Chain(vec![whole.slice(..4), frozen.clone()]);
         let frame = Frame::new(descriptor(number), chain);
