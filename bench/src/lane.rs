@@ -58,10 +58,8 @@ pub(crate) struct Lane {
 impl Lane {
     /// New shared memory, with the side that owns all slots, and the descriptor to hand over.
     pub(crate) fn create() -> Result<(Self, OwnedFd)> {
-        let file =
-            memfd_create(c"bench-lane", MemfdFlags::CLOEXEC).context("make a memory file")?;
-        ftruncate(&file, LANE_LEN as u64)?;
-        let memory = Memory::map(&file)?;
+        let file = file(LANE_LEN)?;
+        let memory = Arc::new(Memory::map(&file, LANE_LEN)?);
         let free = (0..PAYLOADS).map(|number| Slot {
             memory: Arc::clone(&memory),
             number,
@@ -72,7 +70,7 @@ impl Lane {
 
     /// The other side. `file` must be what [`Lane::create`] gave, and be attached to once.
     pub(crate) fn attach(file: OwnedFd) -> Result<Self> {
-        let memory = Memory::map(&file)?;
+        let memory = Arc::new(Memory::map(&file, LANE_LEN)?);
         Ok(Self::over(&memory, [1, 0, 3, 2], Vec::new()))
     }
 
@@ -88,28 +86,79 @@ impl Lane {
     }
 }
 
-/// A mapping of the whole memory file.
+/// A new memory file.
+fn file(len: usize) -> Result<OwnedFd> {
+    let file = memfd_create(c"bench-lane", MemfdFlags::CLOEXEC).context("make a memory file")?;
+    ftruncate(&file, len as u64)?;
+    Ok(file)
+}
+
+/// Shared memory that is read and written a word at a time: for rapace's own ring.
+pub(crate) struct Words(Memory);
+
+impl Words {
+    pub(crate) fn create(len: usize) -> Result<(Self, OwnedFd)> {
+        let file = file(len)?;
+        Ok((Self(Memory::map(&file, len)?), file))
+    }
+
+    pub(crate) fn attach(file: OwnedFd, len: usize) -> Result<Self> {
+        Ok(Self(Memory::map(&file, len)?))
+    }
+}
+
+impl rapace_shm::Memory for Words {
+    fn len_bytes(&self) -> usize {
+        self.0.0.len()
+    }
+
+    #[inline]
+    fn load(&self, at: usize, order: Ordering) -> u64 {
+        self.0.cursor(at).load(order)
+    }
+
+    #[inline]
+    fn store(&self, at: usize, value: u64, order: Ordering) {
+        self.0.cursor(at).store(value, order);
+    }
+
+    fn fence(&self) {
+        std::sync::atomic::fence(Ordering::SeqCst);
+    }
+
+    fn read(&self, _: usize, _: &mut [u8]) {
+        unreachable!("a ring is made of words");
+    }
+
+    fn write(&self, _: usize, _: &[u8]) {
+        unreachable!("a ring is made of words");
+    }
+}
+
+/// A mapping of a whole memory file.
 struct Memory(MmapRaw);
 
 impl Memory {
-    fn map(file: &OwnedFd) -> Result<Arc<Self>> {
-        let map = MmapOptions::new().len(LANE_LEN).map_raw(file);
+    fn map(file: &OwnedFd, len: usize) -> Result<Self> {
+        let map = MmapOptions::new().len(len).map_raw(file);
         let map = map.context("map the memory file")?;
-        ensure!(map.len() == LANE_LEN, "the memory file is mapped in part");
-        Ok(Arc::new(Self(map)))
+        ensure!(map.len() == len, "the memory file is mapped in part");
+        Ok(Self(map))
     }
 
     /// The address `at` bytes into the memory.
+    #[inline]
     fn at<T>(&self, at: usize, count: usize) -> *mut T {
         let end = at + count * size_of::<T>();
-        assert!(end <= LANE_LEN && at.is_multiple_of(align_of::<T>()));
+        assert!(end <= self.0.len() && at.is_multiple_of(align_of::<T>()));
         // SAFETY: just checked to lie within the mapping.
         unsafe { self.0.as_mut_ptr().add(at).cast() }
     }
 
+    #[inline]
     fn cursor(&self, at: usize) -> &AtomicU64 {
-        // SAFETY: in bounds and aligned by `at`, the mapping lives as long as `self`, and cursors
-        // are never accessed but through these atomics.
+        // SAFETY: in bounds and aligned by `at`, the mapping lives as long as `self`, and neither
+        // cursors nor `Words` are ever accessed but through these atomics.
         unsafe { AtomicU64::from_ptr(self.at(at, 1)) }
     }
 }

@@ -5,7 +5,6 @@
 //! which an edge-triggered eventfd allows (peer eventfd-tokio).
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::UnixListener;
 use tokio::sync::Mutex;
 
-use super::ring::accept;
+use super::rounds::{Calls, Rounds};
 use crate::client::{RoundFuture, Subject};
 use crate::handover;
 use crate::lane::{Lane, Message};
@@ -101,8 +100,8 @@ impl End {
 
 /// One connection; the process ends with its client.
 pub(crate) async fn serve(listener: UnixListener, sleep: Sleep) -> Result<()> {
-    let socket = accept(listener).await?;
-    let [file, theirs, ours] = handover::receive(&socket)?;
+    let client = Rounds::accept(listener).await?;
+    let [file, theirs, ours] = handover::receive(client.socket())?;
     let mut end = End {
         lane: Lane::attach(file)?,
         theirs: Bell::over(theirs, sleep)?,
@@ -117,19 +116,22 @@ pub(crate) async fn serve(listener: UnixListener, sleep: Sleep) -> Result<()> {
 /// The client side.
 pub(crate) struct Eventfd {
     end: Arc<Mutex<End>>,
-    _socket: UnixStream,
+    _server: Calls,
 }
 
 /// Needs a tokio runtime around it.
 pub(crate) fn connect(socket: &Path, sleep: Sleep) -> Result<Eventfd> {
-    let socket = UnixStream::connect(socket)?;
+    let server = Calls::connect(socket)?;
     let (lane, file) = Lane::create()?;
     let flags = match sleep {
         Sleep::Blocking => EventfdFlags::CLOEXEC,
         Sleep::Tokio => EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
     };
     let (theirs, ours) = (eventfd(0, flags)?, eventfd(0, flags)?);
-    handover::send(&socket, &[file.as_fd(), ours.as_fd(), theirs.as_fd()])?;
+    handover::send(
+        server.socket(),
+        &[file.as_fd(), ours.as_fd(), theirs.as_fd()],
+    )?;
     let end = End {
         lane,
         theirs: Bell::over(theirs, sleep)?,
@@ -137,7 +139,7 @@ pub(crate) fn connect(socket: &Path, sleep: Sleep) -> Result<Eventfd> {
     };
     Ok(Eventfd {
         end: Arc::new(Mutex::new(end)),
-        _socket: socket,
+        _server: server,
     })
 }
 

@@ -4,12 +4,9 @@
 //! publish-subscribe service and one of another. Payloads one way are samples that the publisher
 //! loans and the subscriber reads where they are; three wait and one is borrowed, so four are in
 //! flight, and the publisher retries while that many are.
-//!
-//! The server blocks on the socket between rounds, so that it does not take a core from others.
 
 use std::fmt::Debug;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -25,7 +22,7 @@ use ::iceoryx2::service::port_factory::publish_subscribe::PortFactory;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use tokio::net::UnixListener;
 
-use super::ring::{accept, spin};
+use super::rounds::{Calls, Rounds, spin};
 use crate::client::{RoundFuture, Subject, check_echo, check_read};
 use crate::work::{self, CallTimer, ONE_WAY_DEPTH, Sample, Work};
 
@@ -128,20 +125,18 @@ pub(crate) async fn serve(listener: UnixListener) -> Result<()> {
     let back = services.publisher("back")?;
     let calls = services.server()?;
     let payloads = services.payload_subscriber()?;
-    let mut socket = accept(listener).await?;
-    let mut work = [0];
-    while socket.read(&mut work)? > 0 {
-        let result = match work[0] {
+    let mut rounds = Rounds::accept(listener).await?;
+    while let Some(work) = rounds.next()? {
+        rounds.done(match work {
             ECHO => echo(&there, &back)?,
             CALL => answer(&calls)?,
             READ => read(&payloads)?,
             other => bail!("no work is called {other}"),
-        };
-        socket.write_all(&result.to_le_bytes())?;
+        })?;
     }
     // The client waits for the socket to close: until then the services are not removed.
     drop((there, back, calls, payloads, services));
-    drop(socket);
+    drop(rounds);
     Ok(())
 }
 
@@ -190,7 +185,7 @@ pub(crate) struct Iceoryx2 {
     calls: Requester<Service, Message, (), Message, ()>,
     payloads: Publisher<Service, [u64], ()>,
     _services: Services,
-    socket: UnixStream,
+    server: Calls,
 }
 
 pub(crate) fn connect(socket: &Path) -> Result<Iceoryx2> {
@@ -201,7 +196,7 @@ pub(crate) fn connect(socket: &Path) -> Result<Iceoryx2> {
         calls: services.requester()?,
         payloads: services.payload_publisher()?,
         _services: services,
-        socket: UnixStream::connect(socket)?,
+        server: Calls::connect(socket)?,
     })
 }
 
@@ -209,8 +204,9 @@ impl Drop for Iceoryx2 {
     fn drop(&mut self) {
         // Lets the server remove its files in /dev/shm before it is killed. One that is gone has
         // closed the socket.
-        let _ = self.socket.shutdown(std::net::Shutdown::Write);
-        let _ = self.socket.read(&mut [0]);
+        let mut socket = self.server.socket();
+        let _ = socket.shutdown(std::net::Shutdown::Write);
+        let _ = socket.read(&mut [0]);
     }
 }
 
@@ -233,44 +229,31 @@ impl Iceoryx2 {
     fn measure(&self, work: Work, budget: Duration) -> Result<Sample> {
         match work {
             Work::Echo64 => {
-                self.begin(CALL)?;
+                self.server.begin(CALL)?;
                 let sample = ping(budget, |message| self.call(message))?;
                 self.call(&[STOP; 64])?;
-                self.end()?;
+                self.server.end()?;
                 Ok(sample)
             }
             Work::Frame64 => {
-                self.begin(ECHO)?;
+                self.server.begin(ECHO)?;
                 let sample = ping(budget, |message| {
                     self.publish(message)?;
                     let reply = spin(|| self.back.receive().transpose())?.map_err(failed)?;
                     Ok(*reply)
                 })?;
                 self.publish(&[STOP; 64])?;
-                self.end()?;
+                self.server.end()?;
                 Ok(sample)
             }
             _ => {
-                self.begin(READ)?;
+                self.server.begin(READ)?;
                 let start = Instant::now();
                 let (payloads, sum) = self.send(work, start, budget)?;
-                check_read(sum, self.end()?)?;
+                check_read(sum, self.server.end()?)?;
                 Ok(work::sample(payloads, start.elapsed(), None))
             }
         }
-    }
-
-    fn begin(&self, work: u8) -> Result<()> {
-        (&self.socket)
-            .write_all(&[work])
-            .context("the server process has ended")
-    }
-
-    /// What the server has to say of a round.
-    fn end(&self) -> Result<u64> {
-        let mut result = [0; 8];
-        (&self.socket).read_exact(&mut result)?;
-        Ok(u64::from_le_bytes(result))
     }
 
     fn publish(&self, message: &Message) -> Result<()> {

@@ -1,17 +1,21 @@
-//! rapace itself: over a Unix socket between two processes, and in process over `rapace::mem`.
+//! rapace itself: over a Unix socket or shared memory between two processes, and in process over
+//! `rapace::mem`.
 //!
 //! Everything as its documentation has it: the generated client and server, default limits, no
 //! setting for speed. Chunks are clones of one `Bytes`, which rapace writes from where it lies, as
 //! the floor does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ::rapace::stream::StreamTransport;
 use ::rapace::{Session, Streaming};
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use rapace_shm::ShmConfig;
+use rapace_shm::os::{Listener, connect as connect_link};
 use tokio::net::{UnixListener, UnixStream};
 
+use super::rounds::{Calls, Rounds};
 use crate::client::{Client, check_chunks, check_echo, check_items, check_read, check_sunk};
 use crate::work;
 
@@ -66,6 +70,27 @@ pub(crate) async fn serve(listener: UnixListener) -> Result<()> {
     }
 }
 
+/// Likewise in shared memory, at an address of its own.
+pub(crate) async fn serve_shared(listener: UnixListener) -> Result<()> {
+    let path = listener.local_addr()?;
+    let path = path.as_pathname().context("the socket has a path")?;
+    let mut links = Listener::bind(lanes(path), ShmConfig::default())?;
+    let mut client = Rounds::accept(listener).await?;
+    // It connects to that address from now on.
+    client.done(0)?;
+    loop {
+        let session = Session::builder()
+            .serve(BenchServer::new(Subject))
+            .accept(links.accept().await?)?;
+        tokio::spawn(async move { drop(session.closed().await) });
+    }
+}
+
+/// Where the server listens for links.
+fn lanes(socket: &Path) -> PathBuf {
+    socket.with_extension("lanes")
+}
+
 /// The client side. In process it holds the serving session as well.
 #[derive(Clone)]
 pub(crate) struct RapaceClient {
@@ -76,6 +101,17 @@ pub(crate) struct RapaceClient {
 pub(crate) async fn connect(socket: &Path) -> Result<RapaceClient> {
     let stream = UnixStream::connect(socket).await?;
     let session = Session::builder().connect(StreamTransport::from(stream))?;
+    session.ready().await.context("the handshake failed")?;
+    Ok(RapaceClient {
+        client: session.client(),
+        _sessions: vec![session],
+    })
+}
+
+pub(crate) async fn connect_shared(socket: &Path) -> Result<RapaceClient> {
+    Calls::connect(socket)?.end()?;
+    let link = connect_link(lanes(socket), ShmConfig::default()).await?;
+    let session = Session::builder().connect(link)?;
     session.ready().await.context("the handshake failed")?;
     Ok(RapaceClient {
         client: session.client(),

@@ -3,18 +3,16 @@
 //! A message there and back is a slot of a ring each way. Payloads go one way in four slots, of
 //! which the sender takes the one that came back last, since it is still in a cache. The other side
 //! reads every byte where it lies.
-//!
-//! The server blocks on the socket between rounds, so that it does not take a core from others.
 
-use std::io::{Read, Write};
+use std::cell::RefCell;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::net::UnixListener;
 
+use super::rounds::{Calls, Rounds, spin};
 use crate::client::{RoundFuture, Subject, check_echo, check_read};
 use crate::handover;
 use crate::lane::{Lane, Message, PAYLOADS};
@@ -30,49 +28,20 @@ const READ: u8 = 3;
 /// In a message's first word: the round is over. Other messages have the number of those before.
 const STOP: u64 = u64::MAX;
 
-/// Longer than any message takes: the other side is gone.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Spins until `look` finds something.
-pub(super) fn spin<T>(mut look: impl FnMut() -> Option<T>) -> Result<T> {
-    const LOOKS: u32 = 1 << 20;
-    let mut since = None;
-    loop {
-        for _ in 0..LOOKS {
-            if let Some(found) = look() {
-                return Ok(found);
-            }
-            std::hint::spin_loop();
-        }
-        let since = since.get_or_insert_with(Instant::now);
-        ensure!(since.elapsed() < PATIENCE, "the other process is silent");
-    }
-}
-
 /// One connection; the process ends with its client.
 pub(crate) async fn serve(listener: UnixListener) -> Result<()> {
-    let mut socket = accept(listener).await?;
-    let [file] = handover::receive(&socket)?;
+    let mut rounds = Rounds::accept(listener).await?;
+    let [file] = handover::receive(rounds.socket())?;
     let mut lane = Lane::attach(file)?;
-    let mut work = [0];
-    while socket.read(&mut work)? > 0 {
-        let result = match work[0] {
+    while let Some(work) = rounds.next()? {
+        rounds.done(match work {
             ECHO => echo(&mut lane)?,
             COUNT => count(&mut lane)?,
             READ => read(&mut lane)?,
             other => bail!("no work is called {other}"),
-        };
-        socket.write_all(&result.to_le_bytes())?;
+        })?;
     }
     Ok(())
-}
-
-/// The first connection, as a blocking socket: nothing else runs in such a server.
-pub(super) async fn accept(listener: UnixListener) -> Result<UnixStream> {
-    let (socket, _) = listener.accept().await?;
-    let socket = socket.into_std()?;
-    socket.set_nonblocking(false)?;
-    Ok(socket)
 }
 
 fn echo(lane: &mut Lane) -> Result<u64> {
@@ -125,17 +94,17 @@ fn read(lane: &mut Lane) -> Result<u64> {
 
 /// The client side.
 pub(crate) struct Ring {
-    lane: std::cell::RefCell<Lane>,
-    socket: UnixStream,
+    lane: RefCell<Lane>,
+    server: Calls,
 }
 
 pub(crate) fn connect(socket: &Path) -> Result<Ring> {
-    let socket = UnixStream::connect(socket)?;
+    let server = Calls::connect(socket)?;
     let (lane, file) = Lane::create()?;
-    handover::send(&socket, &[file.as_fd()])?;
+    handover::send(server.socket(), &[file.as_fd()])?;
     Ok(Ring {
-        lane: std::cell::RefCell::new(lane),
-        socket,
+        lane: RefCell::new(lane),
+        server,
     })
 }
 
@@ -159,40 +128,27 @@ impl Ring {
         let lane = &mut *self.lane.borrow_mut();
         match work {
             Work::Frame16 | Work::Frame64 => {
-                self.begin(ECHO)?;
+                self.server.begin(ECHO)?;
                 let sample = ping(lane, budget)?;
-                self.end()?;
+                self.server.end()?;
                 Ok(sample)
             }
             Work::Batch16 => {
-                self.begin(COUNT)?;
+                self.server.begin(COUNT)?;
                 let start = Instant::now();
                 let (messages, sum) = flood(lane, start, budget)?;
-                check_read(sum, self.end()?)?;
+                check_read(sum, self.server.end()?)?;
                 Ok(work::sample(messages, start.elapsed(), None))
             }
             _ => {
-                self.begin(READ)?;
+                self.server.begin(READ)?;
                 let start = Instant::now();
                 let (payloads, sum) = send(lane, work, start, budget)?;
                 let elapsed = start.elapsed();
-                check_read(sum, self.end()?)?;
+                check_read(sum, self.server.end()?)?;
                 Ok(work::sample(payloads, elapsed, None))
             }
         }
-    }
-
-    fn begin(&self, work: u8) -> Result<()> {
-        (&self.socket)
-            .write_all(&[work])
-            .context("the server process has ended")
-    }
-
-    /// What the server has to say of a round.
-    fn end(&self) -> Result<u64> {
-        let mut result = [0; 8];
-        (&self.socket).read_exact(&mut result)?;
-        Ok(u64::from_le_bytes(result))
     }
 }
 
