@@ -11,8 +11,8 @@ use crate::work::Work;
 
 const EXAMPLES: &str = "\
 Examples:
-  rapace-bench run                               everything, about 3 minutes
-  rapace-bench run --quick                       everything, about 20 seconds, rougher figures
+  rapace-bench run                               everything, about 5 minutes
+  rapace-bench run --quick                       everything, about half a minute, rougher figures
   rapace-bench run --only raw,tarpc              two peers
   rapace-bench run --work echo-64,items          two kinds of work
   rapace-bench run --work codec                  encoding and decoding alone
@@ -27,7 +27,7 @@ waking it takes longer than a call: a spinner of the lowest priority on every co
 Exit codes: 0 measured, 1 something failed, 2 the command line was wrong. A missed target is no
 failure: it stands in the table.";
 
-/// rapace measured against tarpc, tonic and the bare socket, on the same work, in one run.
+/// rapace measured against tarpc, tonic, iceoryx2, the bare socket and bare shared memory, in one run.
 #[derive(Parser)]
 #[command(name = "rapace-bench", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -55,7 +55,7 @@ pub(crate) enum Command {
 
 #[derive(clap::Args)]
 pub(crate) struct RunOptions {
-    /// Fewer and shorter rounds: 20 seconds in all, rougher figures.
+    /// Fewer and shorter rounds: half a minute in all, rougher figures.
     #[arg(long)]
     pub(crate) quick: bool,
     /// Only these peers.

@@ -34,6 +34,17 @@ pub(crate) trait Client: Clone + Send + Sync + 'static {
         async move { bail!("this peer does not read, so nothing has the sum {sum}") }
     }
 
+    /// Whether it can [`fill`](Client::fill).
+    fn lends(&self) -> bool {
+        false
+    }
+
+    /// Writes a payload of `len` bytes of this `value` where the server reads it, has it read, and
+    /// passes the sum that it returns to [`check_read`].
+    fn fill(&self, len: usize, value: u64) -> impl Future<Output = Result<()>> + Send {
+        async move { bail!("this peer lends no memory for {len} bytes of {value}") }
+    }
+
     /// Has the server stream the integers below `count`, and passes their sum to [`check_items`].
     fn items(&self, count: u64) -> impl Future<Output = Result<()>> + Send;
 
@@ -94,7 +105,7 @@ pub(crate) type RoundFuture = Pin<Box<dyn Future<Output = Result<Sample>> + Send
 impl<C: Client> Subject for C {
     fn can(&self, work: Work) -> bool {
         if work.is_of_link() {
-            C::READS && work.is_copied_in()
+            C::READS && work.is_copied_in() || self.lends() && work.is_filled()
         } else {
             C::STREAMS || !work.streams()
         }

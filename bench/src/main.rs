@@ -1,4 +1,5 @@
-//! rapace measured against tarpc, tonic and the bare socket, doing the same work.
+//! rapace measured against tarpc, tonic, iceoryx2, the bare socket and bare shared memory, doing the
+//! same work.
 //!
 //! - [`args`]: the command line.
 //! - [`run`]: the order of a whole run: servers, warm-up, rounds that alternate between peers.

@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ::rapace::Client as _;
 use ::rapace::stream::StreamTransport;
 use ::rapace::{Session, Streaming};
 use anyhow::{Context, Result};
@@ -95,6 +96,8 @@ fn lanes(socket: &Path) -> PathBuf {
 #[derive(Clone)]
 pub(crate) struct RapaceClient {
     client: BenchClient,
+    /// The link lends memory in which the server reads.
+    lends: bool,
     _sessions: Vec<Session>,
 }
 
@@ -104,6 +107,7 @@ pub(crate) async fn connect(socket: &Path) -> Result<RapaceClient> {
     session.ready().await.context("the handshake failed")?;
     Ok(RapaceClient {
         client: session.client(),
+        lends: false,
         _sessions: vec![session],
     })
 }
@@ -115,6 +119,7 @@ pub(crate) async fn connect_shared(socket: &Path) -> Result<RapaceClient> {
     session.ready().await.context("the handshake failed")?;
     Ok(RapaceClient {
         client: session.client(),
+        lends: true,
         _sessions: vec![session],
     })
 }
@@ -128,6 +133,7 @@ pub(crate) fn start() -> Result<RapaceClient> {
     let calling = Session::builder().connect(near)?;
     Ok(RapaceClient {
         client: calling.client(),
+        lends: false,
         _sessions: vec![serving, calling],
     })
 }
@@ -138,6 +144,16 @@ impl Client for RapaceClient {
 
     async fn read(&self, payload: Bytes, sum: u64) -> Result<()> {
         check_read(sum, self.client.read(payload).await?)
+    }
+
+    fn lends(&self) -> bool {
+        self.lends
+    }
+
+    async fn fill(&self, len: usize, value: u64) -> Result<()> {
+        let mut loan = self.client.caller().loan(len).await?;
+        let sum = work::fill(&mut loan, value);
+        check_read(sum, self.client.read(loan.freeze()).await?)
     }
 
     async fn echo(&self, payload: Bytes) -> Result<()> {

@@ -24,6 +24,9 @@ pub(crate) async fn round<C: Client>(client: C, work: Work, budget: Duration) ->
 /// Longer calls are recorded as this long.
 const LONGEST_CALL_NS: u64 = 60_000_000_000;
 
+/// What payloads that are written in place are full of; its words' sum is no round number.
+const FILLING: u64 = 0x0123_4567_89ab_cdef;
+
 async fn measure<C: Client>(client: C, work: Work, budget: Duration) -> Result<Sample> {
     let payload = payload(work.payload_len());
     match work {
@@ -44,13 +47,17 @@ async fn measure<C: Client>(client: C, work: Work, budget: Duration) -> Result<S
             })
             .await
         }
-        Work::Frame16
-        | Work::Frame64
-        | Work::Wake64
-        | Work::Batch16
-        | Work::Fill64K
-        | Work::Fill1M
-        | Work::Fill16M => bail!("{} is no work for callers", work.name()),
+        Work::Fill64K | Work::Fill1M | Work::Fill16M => {
+            let len = work.payload_len();
+            one_way(budget, move || {
+                let client = client.clone();
+                async move { client.fill(len, FILLING).await }
+            })
+            .await
+        }
+        Work::Frame16 | Work::Frame64 | Work::Wake64 | Work::Batch16 => {
+            bail!("{} is no work for callers", work.name())
+        }
         Work::Items => repeat(budget, ITEMS_PER_STREAM, || client.items(ITEMS_PER_STREAM)).await,
         Work::Chunks => {
             let len = work.payload_len() as u64;
