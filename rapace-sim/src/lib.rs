@@ -2,12 +2,31 @@
 #![forbid(unsafe_code)]
 
 mod draw;
+mod engine;
 pub mod fault;
+pub mod link;
+mod lives;
+mod marks;
+mod panics;
+mod pipe;
 pub mod plan;
+pub mod process;
+pub mod program;
+pub mod report;
+mod run;
+mod stage;
+mod tap;
 pub mod time;
 pub mod trace;
+pub mod world;
 
 pub use fault::{DoorbellEffect, Fault, FrameKind, Moment, What, When};
+pub use link::{LinkConfig, LinkKind};
+pub use marks::mark;
 pub use plan::{Cast, CastLink, Plan};
+pub use process::Process;
+pub use program::{Program, Restart};
+pub use report::{Failure, Oracle, Report};
 pub use time::Nanos;
 pub use trace::{Trace, TraceEvent, TraceHash};
+pub use world::{World, WorldBuilder};

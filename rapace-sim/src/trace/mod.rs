@@ -10,6 +10,8 @@
 //! A trace never holds an address, a real time or a path: the same seed gives the same trace on
 //! every machine.
 
+pub(crate) mod decode;
+pub(crate) mod record;
 mod text;
 
 use std::fmt;

@@ -1,0 +1,317 @@
+//! Links: which transport connects two processes, and how it behaves.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+
+use rapace_mem::KillSwitch;
+use rapace_stream::StreamTransport;
+use rapace_transport::Transport;
+use serde::{Deserialize, Serialize};
+
+use crate::draw::{Purpose, draw};
+use crate::engine::Engine;
+use crate::engine::process::LifeCell;
+use crate::pipe::{End, Pipe, PipeConfig, PipeReader, PipeWriter};
+use crate::time::Nanos;
+
+/// Which transport a link uses. All of them are the shipping ones.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkKind {
+    /// `rapace-stream` over simulated byte pipes.
+    #[default]
+    Stream,
+    /// `rapace-mem`: frames are moved within the process. No latency, no partial frames.
+    Mem,
+    /// Shared memory over simulated memory and doorbells.
+    Shm,
+}
+
+impl LinkKind {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            LinkKind::Stream => "stream",
+            LinkKind::Mem => "mem",
+            LinkKind::Shm => "shm",
+        }
+    }
+
+    /// Whether this version can simulate it.
+    pub const fn is_available(self) -> bool {
+        matches!(self, LinkKind::Stream | LinkKind::Mem)
+    }
+}
+
+/// How a link behaves while no fault changes it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkConfig {
+    /// Which transport. Default: stream.
+    pub kind: LinkKind,
+    /// How long bytes are under way. Default: 20 µs. Streams only.
+    pub latency: Nanos,
+    /// Every write takes up to so much longer. Default: 10 µs. Streams only.
+    pub jitter: Nanos,
+    /// How many bytes each direction holds before its writer waits. Default: 208 KiB, as a Unix
+    /// socket on Linux. Streams only.
+    pub window_bytes: u32,
+    /// Whether one read or write in four moves only a part of what it could. Default: yes.
+    pub short_io: bool,
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        LinkConfig {
+            kind: LinkKind::Stream,
+            latency: Nanos::from_micros(20),
+            jitter: Nanos::from_micros(10),
+            window_bytes: 208 << 10,
+            short_io: true,
+        }
+    }
+}
+
+impl LinkConfig {
+    /// A socket.
+    pub fn stream() -> Self {
+        LinkConfig::default()
+    }
+
+    /// A link within one process.
+    pub fn mem() -> Self {
+        LinkConfig {
+            kind: LinkKind::Mem,
+            ..LinkConfig::default()
+        }
+    }
+
+    /// Bytes are under way for so long.
+    pub fn latency(mut self, latency: impl Into<Nanos>) -> Self {
+        self.latency = latency.into();
+        self
+    }
+
+    /// Every write takes up to so much longer.
+    pub fn jitter(mut self, jitter: impl Into<Nanos>) -> Self {
+        self.jitter = jitter.into();
+        self
+    }
+
+    /// Each direction holds so many bytes; at least 1.
+    pub fn window_bytes(mut self, bytes: u32) -> Self {
+        self.window_bytes = bytes.max(1);
+        self
+    }
+
+    /// Whether reads and writes may be short.
+    pub fn short_io(mut self, short: bool) -> Self {
+        self.short_io = short;
+        self
+    }
+
+    fn pipe(&self) -> PipeConfig {
+        PipeConfig {
+            latency: self.latency.0,
+            jitter: self.jitter.0,
+            window_bytes: self.window_bytes.max(1) as usize,
+            io_bytes_max: usize::MAX,
+            short_io: self.short_io,
+        }
+    }
+}
+
+/// Holds back what has arrived over a link whose transport cannot be frozen itself.
+#[derive(Default)]
+pub(crate) struct Gate {
+    inner: Mutex<GateInner>,
+}
+
+#[derive(Default)]
+struct GateInner {
+    shut: bool,
+    waiting: Option<Waker>,
+}
+
+impl Gate {
+    /// Whether one may pass. If not, the waker is woken once one may.
+    pub(crate) fn pass(&self, waker: &Waker) -> bool {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.shut {
+            inner.waiting = Some(waker.clone());
+        }
+        !inner.shut
+    }
+
+    fn shut(&self, shut: bool) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.shut = shut;
+        let waiting = inner.waiting.take();
+        drop(inner);
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+}
+
+/// One life of a link: what faults can do to it.
+pub(crate) struct LiveLink {
+    pub(crate) lives: [Arc<LifeCell>; 2],
+    medium: Medium,
+}
+
+enum Medium {
+    /// The pipe of each end's sending.
+    Stream([Arc<Pipe>; 2]),
+    /// The kill switch of each end, and the gate before each end's receiving.
+    Mem([KillSwitch; 2], [Arc<Gate>; 2]),
+}
+
+/// The two ends of a new link; the first is the initiator's.
+pub(crate) struct Opened {
+    pub(crate) link: LiveLink,
+    pub(crate) ends: [(Box<dyn Transport>, Arc<Gate>); 2],
+}
+
+/// Opens a link between two lives.
+pub(crate) fn open(
+    engine: &Arc<Engine>,
+    config: &LinkConfig,
+    label: u64,
+    lives: [Arc<LifeCell>; 2],
+) -> Opened {
+    let gates = [Arc::<Gate>::default(), Arc::<Gate>::default()];
+    let (ends, medium): ([Box<dyn Transport>; 2], Medium) = match config.kind {
+        LinkKind::Stream | LinkKind::Shm => {
+            let pipe = |dir: u64| Pipe::new(engine.clone(), label << 1 | dir, config.pipe());
+            let pipes = [pipe(0), pipe(1)];
+            let end = |at: usize| -> Box<dyn Transport> {
+                let reader = PipeReader {
+                    pipe: pipes[1 - at].clone(),
+                    life: lives[at].clone(),
+                };
+                let writer = PipeWriter {
+                    pipe: pipes[at].clone(),
+                    life: lives[at].clone(),
+                };
+                Box::new(StreamTransport::from_halves(reader, writer))
+            };
+            ([end(0), end(1)], Medium::Stream(pipes.clone()))
+        }
+        LinkKind::Mem => {
+            let (a, b) = rapace_mem::pair();
+            let switches = [a.kill_switch(), b.kill_switch()];
+            (
+                [Box::new(a), Box::new(b)],
+                Medium::Mem(switches, gates.clone()),
+            )
+        }
+    };
+    let [first, second] = ends;
+    let [first_gate, second_gate] = gates;
+    Opened {
+        link: LiveLink { lives, medium },
+        ends: [(first, first_gate), (second, second_gate)],
+    }
+}
+
+impl LiveLink {
+    /// The process at one end has died: it is a ghost already.
+    pub(crate) fn died(&self, engine: &Engine, end: usize) {
+        match &self.medium {
+            Medium::Stream(pipes) => {
+                // What the kernel tells the other end depends on what lay unread.
+                let life = &self.lives[end];
+                let number = draw(
+                    engine.seed,
+                    Purpose::Death,
+                    life.process.index as u64,
+                    u64::from(life.life),
+                );
+                let how = if number & 3 == 0 { End::Reset } else { End::Fin };
+                pipes[end].end(how);
+                pipes[1 - end].reader_gone();
+            }
+            Medium::Mem(switches, _) => switches[end].kill(),
+        }
+    }
+
+    /// Breaks the link; false when nothing was left to break.
+    pub(crate) fn cut(&self) -> bool {
+        match &self.medium {
+            Medium::Stream(pipes) => {
+                let first = pipes[0].cut();
+                pipes[1].cut() || first
+            }
+            Medium::Mem(switches, _) => {
+                switches.iter().for_each(KillSwitch::kill);
+                true
+            }
+        }
+    }
+
+    /// Ends one end's sending; false for links that have no halves.
+    pub(crate) fn cut_half(&self, end: usize) -> bool {
+        match &self.medium {
+            Medium::Stream(pipes) => {
+                pipes[end].end(End::Fin);
+                true
+            }
+            Medium::Mem(..) => false,
+        }
+    }
+
+    pub(crate) fn freeze(&self, frozen: bool) {
+        match &self.medium {
+            Medium::Stream(pipes) => pipes.iter().for_each(|pipe| pipe.freeze(frozen)),
+            Medium::Mem(_, gates) => gates.iter().for_each(|gate| gate.shut(frozen)),
+        }
+    }
+
+    pub(crate) fn exhaust(&self, exhausted: bool) -> bool {
+        match &self.medium {
+            Medium::Stream(pipes) => {
+                pipes.iter().for_each(|pipe| pipe.exhaust(exhausted));
+                true
+            }
+            Medium::Mem(..) => false,
+        }
+    }
+
+    /// Changes how bytes flow; false for links that carry no bytes.
+    pub(crate) fn configure(&self, change: impl Fn(&mut PipeConfig)) -> bool {
+        match &self.medium {
+            Medium::Stream(pipes) => {
+                pipes.iter().for_each(|pipe| pipe.configure(&change));
+                true
+            }
+            Medium::Mem(..) => false,
+        }
+    }
+
+    pub(crate) fn corrupt(&self, end: usize, offset: u64, xor: u8) -> bool {
+        match &self.medium {
+            Medium::Stream(pipes) => {
+                pipes[end].corrupt(offset, xor);
+                true
+            }
+            Medium::Mem(..) => false,
+        }
+    }
+
+    /// Bytes that one end has sent and the other has not read.
+    pub(crate) fn held_bytes(&self) -> usize {
+        match &self.medium {
+            Medium::Stream(pipes) => pipes.iter().map(|pipe| pipe.held_bytes()).sum(),
+            Medium::Mem(..) => 0,
+        }
+    }
+
+    /// The pipe of one end's sending, if the link is made of pipes.
+    pub(crate) fn pipe(&self, end: usize) -> Option<&Arc<Pipe>> {
+        match &self.medium {
+            Medium::Stream(pipes) => Some(&pipes[end]),
+            Medium::Mem(..) => None,
+        }
+    }
+}

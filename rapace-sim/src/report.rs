@@ -1,0 +1,157 @@
+//! What came of a run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Plan;
+use crate::time::Nanos;
+use crate::trace::{Trace, TraceHash};
+
+/// Everything that is known of one run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// What was run.
+    pub plan: Plan,
+    /// Equal for equal runs.
+    pub hash: TraceHash,
+    /// What the oracles found wrong, oldest first. Empty when all is well.
+    pub failures: Vec<Failure>,
+    /// Which marks were reached, and how often; also those that were passed without being reached.
+    pub marks: BTreeMap<String, u64>,
+    /// By kind of fault: how many were planned and how many hit something.
+    pub faults: BTreeMap<String, FaultCount>,
+    /// How many calls were watched, and how they ended.
+    pub calls: CallCount,
+    /// Polls of tasks and events of links and timers.
+    pub steps: u64,
+    /// Frames that were sent.
+    pub frames: u64,
+    /// How long it took, in virtual time.
+    pub virtual_time: Nanos,
+    /// What happened, if it was kept: see [`WorldBuilder::trace`](crate::WorldBuilder::trace).
+    pub trace: Option<Trace>,
+}
+
+/// Faults of one kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct FaultCount {
+    /// In the plan.
+    pub planned: u64,
+    /// Happened, and there was something to hit.
+    pub hit: u64,
+}
+
+/// Calls that were watched with [`Process::watch`](crate::Process::watch).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct CallCount {
+    /// Begun.
+    pub begun: u64,
+    /// Ended with a result.
+    pub ok: u64,
+    /// Ended with an error.
+    pub failed: u64,
+    /// Dropped before their end, by whoever made them or by the death of its process.
+    pub dropped: u64,
+}
+
+/// Something that an oracle found wrong.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// When it was found.
+    pub at: Nanos,
+    /// Which oracle.
+    pub oracle: Oracle,
+    /// What is wrong.
+    pub text: String,
+}
+
+/// What every run is checked for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Oracle {
+    /// The user's own assertions: a main function or a task panicked.
+    Assertion,
+    /// Every call ends, every host's main function returns, and within the virtual deadline.
+    Progress,
+    /// The world does not turn in circles without time going on.
+    Livelock,
+    /// What arrives is what was sent, in order.
+    Delivery,
+    /// What is sent keeps to the protocol: one response for a call, nothing after an end, no more
+    /// than the credit.
+    Protocol,
+    /// After quiet all tables are empty: calls, channels, credit, tasks, bytes.
+    Leak,
+    /// The same seed gives the same trace.
+    Determinism,
+}
+
+impl fmt::Display for Oracle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Oracle::Assertion => "assertion",
+            Oracle::Progress => "progress",
+            Oracle::Livelock => "livelock",
+            Oracle::Delivery => "delivery",
+            Oracle::Protocol => "protocol",
+            Oracle::Leak => "leak",
+            Oracle::Determinism => "determinism",
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at {}: {}: {}", self.at, self.oracle, self.text)
+    }
+}
+
+impl Report {
+    /// Whether nothing was found wrong.
+    pub fn is_ok(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    /// # Panics
+    ///
+    /// When something was found wrong; with the seed, the first failure, the faults and, if it was
+    /// kept, the end of the trace.
+    #[track_caller]
+    pub fn check(&self) {
+        assert!(self.is_ok(), "{self}");
+    }
+}
+
+/// Lines of the trace before the end that a failure shows.
+const TRACE_LINES: usize = 40;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.failures.first() {
+            None => writeln!(f, "seed {} is fine", self.plan.seed)?,
+            Some(first) => {
+                writeln!(f, "seed {} fails {first}", self.plan.seed)?;
+                for other in self.failures.iter().skip(1).take(4) {
+                    writeln!(f, "  also {other}")?;
+                }
+            }
+        }
+        for fault in &self.plan.faults {
+            writeln!(f, "  fault: {fault}")?;
+        }
+        if let (false, Some(trace)) = (self.is_ok(), &self.trace) {
+            let text = trace.to_string();
+            let lines: Vec<&str> = text.lines().collect();
+            let skipped = lines.len().saturating_sub(TRACE_LINES);
+            if skipped > 0 {
+                writeln!(f, "  … {skipped} lines of trace before")?;
+            }
+            for line in &lines[skipped..] {
+                writeln!(f, "  {line}")?;
+            }
+        }
+        Ok(())
+    }
+}

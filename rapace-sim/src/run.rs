@@ -1,0 +1,478 @@
+//! One run: what events mean, how faults happen, when the world is over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rapace_session::TableSizes;
+
+use crate::engine::agenda::Event;
+use crate::engine::executor::{Next, Rules};
+use crate::engine::process::NEVER;
+use crate::fault::{What, When};
+use crate::lives;
+use crate::plan::Plan;
+use crate::report::{FaultCount, Oracle};
+use crate::stage::{Stage, Wish};
+use crate::time::Nanos;
+use crate::trace::ProcessChange;
+use crate::trace::record::Entry;
+
+/// The longest that one event of a slowed process takes.
+const EACH_NS_MAX: u64 = 10_000_000;
+/// Steps at one moment after which a world counts as turning in circles.
+const STEPS_AT_ONE_TIME_MAX: u64 = 4_000_000;
+
+/// When a run is given up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    /// Main functions must have returned by then.
+    pub(crate) main_ns: u64,
+    /// And everything must be quiet so long afterwards.
+    pub(crate) settle_ns: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Main functions run, faults happen.
+    Running,
+    /// All faults are healed; what is under way ends.
+    Settling { until: u64 },
+    Over,
+}
+
+/// The meaning of everything that happens in one world.
+pub(crate) struct Run {
+    stage: Arc<Stage>,
+    plan: Plan,
+    deadlines: Deadlines,
+    phase: Phase,
+    /// Faults that wait for an event of a process: process, event, fault.
+    events_awaited: Vec<(usize, u64, usize)>,
+    pub(crate) counts: BTreeMap<String, FaultCount>,
+}
+
+impl Run {
+    pub(crate) fn new(stage: Arc<Stage>, plan: Plan, deadlines: Deadlines) -> Self {
+        let mut counts: BTreeMap<String, FaultCount> = BTreeMap::new();
+        for fault in &plan.faults {
+            counts
+                .entry(fault.what.kind().to_owned())
+                .or_default()
+                .planned += 1;
+        }
+        let mut run = Run {
+            stage,
+            plan,
+            deadlines,
+            phase: Phase::Running,
+            events_awaited: Vec::new(),
+            counts,
+        };
+        run.arm();
+        run
+    }
+
+    /// Puts the faults that wait for a time or an event where they will be found. Those that wait
+    /// for a frame are the recorder's.
+    fn arm(&mut self) {
+        for (at, fault) in self.plan.faults.iter().enumerate() {
+            match &fault.when {
+                When::At(time) => self.stage.engine.agenda.enter(time.0, Event::Fault(at)),
+                When::Event { process, n } => {
+                    if let Some(process) = self.stage.process(process) {
+                        self.events_awaited.push((process, *n, at));
+                    }
+                }
+                When::Frame { .. } | When::Store { .. } => {}
+            }
+        }
+        self.await_events();
+    }
+
+    fn await_events(&self) {
+        let mut processes = self.stage.engine.processes();
+        for state in processes.iter_mut() {
+            let awaited = self.events_awaited.iter();
+            let here = awaited.filter(|(process, ..)| *process == state.cell.index);
+            state.event_awaited = here.map(|(_, n, _)| *n).min().unwrap_or(NEVER);
+        }
+    }
+
+    /// Starts the processes that nobody else starts.
+    pub(crate) fn begin(&self) {
+        for process in 0..self.stage.names.len() {
+            if self.stage.is_root(process) {
+                lives::start(&self.stage, process);
+            }
+        }
+    }
+
+    fn fault(&mut self, at: usize) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        let what = self.plan.faults[at].what.clone();
+        // Written down before its effects.
+        let hit = self.can_hit(&what);
+        self.stage.note(Entry::Fault { fault: at, hit });
+        if hit {
+            self.apply(&what);
+            if let Some(count) = self.counts.get_mut(what.kind()) {
+                count.hit += 1;
+            }
+        }
+    }
+
+    /// Whether there is somebody or something that the fault concerns.
+    fn can_hit(&self, what: &What) -> bool {
+        if let Some(name) = what.process() {
+            let Some(process) = self.stage.process(name) else {
+                return false;
+            };
+            return matches!(what, What::Restart { .. })
+                || self.stage.engine.processes()[process].alive;
+        }
+        let Some(link) = what.link().and_then(|name| self.stage.link(name)) else {
+            return false;
+        };
+        let state = self.stage.links[link].state();
+        let Some(live) = &state.live else {
+            return false;
+        };
+        match what {
+            What::Freeze { .. } | What::Thaw { .. } | What::Cut { .. } => true,
+            What::Doorbell { .. } => false,
+            What::CutHalf { from, .. } | What::Corrupt { from, .. } => {
+                live.pipe(0).is_some() && self.end(link, from).is_some()
+            }
+            _ => live.pipe(0).is_some(),
+        }
+    }
+
+    fn end(&self, link: usize, process: &str) -> Option<usize> {
+        let process = self.stage.process(process)?;
+        self.stage.links[link].end_of(process)
+    }
+
+    /// Lets a fault happen.
+    fn apply(&mut self, what: &What) {
+        if let Some(process) = what.process().and_then(|name| self.stage.process(name)) {
+            self.apply_to_process(process, what);
+        } else if let Some(link) = what.link().and_then(|name| self.stage.link(name)) {
+            self.apply_to_link(link, what);
+        }
+    }
+
+    fn apply_to_process(&mut self, process: usize, what: &What) {
+        let stage = &self.stage;
+        let now = stage.engine.now();
+        match what {
+            What::Kill { .. } => {
+                lives::end(stage, process, ProcessChange::Killed);
+            }
+            What::KillAfterStore { stores, .. } => {
+                stage.engine.processes()[process].life.limit_writes(*stores);
+            }
+            What::Restart { after, .. } => {
+                lives::end(stage, process, ProcessChange::Killed);
+                let at = now + after.0;
+                if stage.is_root(process) {
+                    stage.engine.agenda.enter(at, Event::Start(process));
+                }
+                for link in stage.links.iter().filter(|link| link.ends[1] == process) {
+                    link.state().start_at = Some(at);
+                    link.restarted.notify_one();
+                }
+            }
+            What::Hang { span, .. } => {
+                let life = {
+                    let mut processes = stage.engine.processes();
+                    let state = &mut processes[process];
+                    state.busy_until = state.busy_until.max(now + span.0);
+                    state.resume_at = state.busy_until;
+                    state.hangs = true;
+                    let resume = Event::Resume(process);
+                    stage.engine.agenda.enter(state.busy_until, resume);
+                    state.life.clone()
+                };
+                stage.changed(&life, ProcessChange::Hung);
+            }
+            What::Slow { each, span, .. } => {
+                let mut processes = stage.engine.processes();
+                let state = &mut processes[process];
+                state.each = each.0.min(EACH_NS_MAX);
+                state.slowed += 1;
+                let ends = Event::EndSlow(process, state.slowed);
+                stage.engine.agenda.enter(now + span.0, ends);
+            }
+            What::ClockSkew { ahead, .. } => {
+                let cell = stage.engine.processes()[process].cell.clone();
+                cell.skew(ahead.0);
+                stage.engine.agenda.retime(&cell);
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_to_link(&mut self, link: usize, what: &What) {
+        let agenda = &self.stage.engine.agenda;
+        let now = self.stage.engine.now();
+        let end = match what {
+            What::CutHalf { from, .. } | What::Corrupt { from, .. } => self.end(link, from),
+            _ => None,
+        };
+        let mut state = self.stage.links[link].state();
+        let state = &mut *state;
+        let Some(live) = &state.live else {
+            return;
+        };
+        match what {
+            What::Freeze { span, .. } => {
+                live.freeze(true);
+                state.freezes += 1;
+                if *span != Nanos::MAX {
+                    agenda.enter(now + span.0, Event::Thaw(link, state.freezes));
+                }
+            }
+            What::Thaw { .. } => live.freeze(false),
+            What::Latency { latency, .. } => {
+                state.config.latency = *latency;
+                live.configure(|pipe| pipe.latency = latency.0);
+            }
+            What::Window { bytes, .. } => {
+                state.config.window_bytes = (*bytes).max(1);
+                live.configure(|pipe| pipe.window_bytes = (*bytes).max(1) as usize);
+            }
+            What::ShortIo { bytes, .. } => {
+                live.configure(|pipe| pipe.io_bytes_max = (*bytes).max(1) as usize);
+            }
+            What::Cut { .. } => {
+                live.cut();
+            }
+            What::CutHalf { .. } => {
+                end.map(|end| live.cut_half(end));
+            }
+            What::Corrupt { offset, xor, .. } => {
+                end.map(|end| live.corrupt(end, u64::from(*offset), *xor));
+            }
+            What::Exhaust { span, .. } => {
+                live.exhaust(true);
+                state.exhausts += 1;
+                agenda.enter(now + span.0, Event::Relieve(link, state.exhausts));
+            }
+            _ => {}
+        }
+    }
+
+    /// All main functions have returned: everything is healed, so that it can end.
+    fn settle(&mut self) {
+        let now = self.stage.engine.now();
+        self.phase = Phase::Settling {
+            until: now + self.deadlines.settle_ns,
+        };
+        self.events_awaited.clear();
+        self.await_events();
+        self.stage.recorder.forget_awaited();
+        for link in &self.stage.links {
+            if let Some(live) = &link.state().live {
+                live.freeze(false);
+                live.exhaust(false);
+            }
+        }
+        for process in 0..self.stage.names.len() {
+            {
+                let mut processes = self.stage.engine.processes();
+                processes[process].busy_until = 0;
+                processes[process].each = 0;
+                processes[process].hangs = false;
+            }
+            self.stage.engine.resume(process);
+        }
+    }
+
+    /// Whether nothing is under way any more.
+    fn is_quiet(&self) -> bool {
+        !self.stage.engine.agenda.has_traffic() && self.leaks().is_empty()
+    }
+
+    /// What has not been given back.
+    fn leaks(&self) -> Vec<String> {
+        let mut leaks = Vec::new();
+        for link in &self.stage.links {
+            let state = link.state();
+            for (end, session) in &state.open {
+                let sizes = session.table_sizes();
+                if sizes != TableSizes::default() {
+                    let at = &self.stage.names[link.ends[*end]];
+                    leaks.push(format!("session of {at} on link {}: {sizes:?}", link.name));
+                }
+            }
+            let held = state.live.as_ref().map_or(0, |live| live.held_bytes());
+            let is_up = state.open.iter().all(|(_, session)| session.end().is_none());
+            if held > 0 && is_up {
+                leaks.push(format!("link {} holds {held} unread bytes", link.name));
+            }
+        }
+        leaks
+    }
+
+    fn unfinished(&self) -> String {
+        let mut tasks: Vec<String> = self
+            .stage
+            .engine
+            .unfinished()
+            .into_iter()
+            .map(|(process, name)| format!("{name} of {}", self.stage.names[process]))
+            .collect();
+        tasks.sort();
+        tasks.dedup();
+        tasks.join(", ")
+    }
+}
+
+impl Rules for Run {
+    fn event(&mut self, event: Event) {
+        let stage = &self.stage;
+        match event {
+            Event::Fault(at) => self.fault(at),
+            Event::Resume(process) => {
+                let life = {
+                    let mut processes = stage.engine.processes();
+                    let state = &mut processes[process];
+                    std::mem::take(&mut state.hangs).then(|| state.life.clone())
+                };
+                if let Some(life) = life {
+                    stage.changed(&life, ProcessChange::Resumed);
+                }
+            }
+            Event::EndSlow(process, slowed) => {
+                let mut processes = stage.engine.processes();
+                if processes[process].slowed == slowed {
+                    processes[process].each = 0;
+                }
+            }
+            Event::Thaw(link, freezes) => {
+                let state = stage.links[link].state();
+                if let (true, Some(live)) = (state.freezes == freezes, &state.live) {
+                    live.freeze(false);
+                }
+            }
+            Event::Relieve(link, exhausts) => {
+                let state = stage.links[link].state();
+                if let (true, Some(live)) = (state.exhausts == exhausts, &state.live) {
+                    live.exhaust(false);
+                }
+            }
+            Event::Start(process) => {
+                let alive = stage.engine.processes()[process].alive;
+                if !alive {
+                    lives::start(stage, process);
+                }
+            }
+            Event::Timer(..) | Event::Deliver(_) | Event::EndDoorbell(..) => {}
+        }
+    }
+
+    fn awaited(&mut self, process: usize) {
+        let events = self.stage.engine.processes()[process].events;
+        let (due, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.events_awaited)
+            .into_iter()
+            .partition(|(of, n, _)| *of == process && *n <= events);
+        self.events_awaited = left;
+        self.await_events();
+        for (_, _, fault) in due {
+            self.fault(fault);
+        }
+    }
+
+    fn polled(&mut self, process: usize) {
+        let dead = {
+            let processes = self.stage.engine.processes();
+            let state = &processes[process];
+            state.alive && state.life.is_dead()
+        };
+        for fault in self.stage.recorder.take_due() {
+            self.fault(fault);
+        }
+        if dead {
+            lives::end(&self.stage, process, ProcessChange::Killed);
+        }
+        for wish in self.stage.take_wishes() {
+            match wish {
+                Wish::Fault(what) => {
+                    if self.can_hit(&what) {
+                        self.apply(&what);
+                    }
+                }
+                Wish::Exit { life, why } => {
+                    let process = life.process.index;
+                    let current = {
+                        let processes = self.stage.engine.processes();
+                        Arc::ptr_eq(&processes[process].life, &life)
+                    };
+                    if current {
+                        lives::end(&self.stage, process, ProcessChange::Exited(why));
+                    }
+                }
+            }
+        }
+    }
+
+    fn panicked(&mut self, process: usize, task: &'static str, message: String) {
+        let life = self.stage.engine.processes()[process].life.clone();
+        let name = &self.stage.names[process];
+        let text = format!("{task} of {name} panicked: {message}");
+        self.stage
+            .changed(&life, ProcessChange::Panicked(message));
+        self.stage.fail(Oracle::Assertion, text);
+    }
+
+    fn idle(&mut self, next: Option<u64>) -> Next {
+        if self.stage.has_failed() {
+            self.phase = Phase::Over;
+        }
+        let now = self.stage.engine.now();
+        if self.phase == Phase::Running && self.stage.engine.working() == 0 {
+            self.settle();
+            // What that has woken comes first.
+            return Next::At(now);
+        }
+        let until = match self.phase {
+            Phase::Over => return Next::Over,
+            Phase::Running => self.deadlines.main_ns,
+            Phase::Settling { until } => {
+                if self.is_quiet() {
+                    self.phase = Phase::Over;
+                    return Next::Over;
+                }
+                until
+            }
+        };
+        if now >= until {
+            if self.phase == Phase::Running {
+                let text = format!("not over after {}: {}", Nanos(until), self.unfinished());
+                self.stage.fail(Oracle::Progress, text);
+            } else {
+                let mut leaks = self.leaks();
+                if leaks.is_empty() {
+                    leaks.push("bytes are still under way".into());
+                }
+                let span = Nanos(self.deadlines.settle_ns);
+                let text = format!("{span} after all was over: {}", leaks.join("; "));
+                self.stage.fail(Oracle::Leak, text);
+            }
+            self.phase = Phase::Over;
+            return Next::Over;
+        }
+        Next::At(next.unwrap_or(until).min(until))
+    }
+
+    fn steps_at_one_time(&mut self, steps: u64) -> bool {
+        if steps < STEPS_AT_ONE_TIME_MAX {
+            return true;
+        }
+        let text = format!("{steps} steps without the time going on");
+        self.stage.fail(Oracle::Livelock, text);
+        false
+    }
+}

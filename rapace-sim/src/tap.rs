@@ -1,0 +1,145 @@
+//! A transport around a real one that writes down what goes through.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rapace_core::frame::Frame;
+use rapace_transport::{FrameSink, FrameSource, Lender, LinkError, LinkInfo, Transport};
+
+use crate::engine::Engine;
+use crate::engine::process::LifeCell;
+use crate::link::Gate;
+use crate::pipe::Pipe;
+use crate::trace::LinkChange;
+use crate::trace::record::{Entry, Recorder, Route};
+
+/// One end of a link, watched.
+pub(crate) struct Tapped {
+    pub(crate) inner: Box<dyn Transport>,
+    pub(crate) tap: Tap,
+    pub(crate) gate: Arc<Gate>,
+    /// The pipe that this end reads from, if it reads from one.
+    pub(crate) incoming: Option<Arc<Pipe>>,
+}
+
+/// Who watches, and what is watched.
+#[derive(Clone)]
+pub(crate) struct Tap {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) life: Arc<LifeCell>,
+    /// What this end sends.
+    pub(crate) sends: Route,
+    /// What it receives.
+    pub(crate) receives: Route,
+    /// Its process's name.
+    pub(crate) name: Arc<str>,
+}
+
+impl Transport for Tapped {
+    fn info(&self) -> LinkInfo {
+        self.inner.info()
+    }
+
+    fn lender(&self) -> Option<Arc<dyn Lender>> {
+        self.inner.lender()
+    }
+
+    fn split(self: Box<Self>) -> (Box<dyn FrameSink>, Box<dyn FrameSource>) {
+        let (sink, source) = self.inner.split();
+        let sink = TappedSink {
+            inner: sink,
+            tap: self.tap.clone(),
+        };
+        let source = TappedSource {
+            inner: source,
+            tap: self.tap,
+            gate: self.gate,
+            incoming: self.incoming,
+            ended: false,
+        };
+        (Box::new(sink), Box::new(source))
+    }
+}
+
+struct TappedSink {
+    inner: Box<dyn FrameSink>,
+    tap: Tap,
+}
+
+impl FrameSink for TappedSink {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn send(&mut self, frame: Frame) {
+        let tap = &self.tap;
+        if tap.life.is_dead() {
+            return;
+        }
+        let verdict = tap
+            .recorder
+            .sent(tap.engine.now(), tap.sends, &frame);
+        if verdict.swallowed {
+            // Only a death comes before a frame; the rest of it follows when this poll ends.
+            tap.life.become_ghost();
+            return;
+        }
+        self.inner.send(frame);
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        if self.tap.life.is_dead() {
+            return Poll::Ready(Ok(()));
+        }
+        self.inner.poll_flush(cx)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        if self.tap.life.is_dead() {
+            return Poll::Ready(Ok(()));
+        }
+        self.inner.poll_close(cx)
+    }
+}
+
+struct TappedSource {
+    inner: Box<dyn FrameSource>,
+    tap: Tap,
+    gate: Arc<Gate>,
+    incoming: Option<Arc<Pipe>>,
+    ended: bool,
+}
+
+impl FrameSource for TappedSource {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, LinkError>> {
+        if self.tap.life.is_dead() || !self.gate.pass(cx.waker()) {
+            return Poll::Pending;
+        }
+        let polled = self.inner.poll_recv(cx);
+        let tap = &self.tap;
+        match &polled {
+            Poll::Ready(Ok(frame)) => {
+                let corrupted = self.incoming.as_ref().is_some_and(|pipe| pipe.is_corrupted());
+                tap.recorder
+                    .received(tap.engine.now(), tap.receives, frame, corrupted);
+            }
+            Poll::Ready(Err(error)) if !self.ended => {
+                self.ended = true;
+                let change = LinkChange::Ended {
+                    at: tap.name.to_string(),
+                    reason: error.to_string(),
+                };
+                let (link, life) = (tap.receives.link, tap.receives.life);
+                tap.recorder
+                    .note(tap.engine.now(), Entry::Link { link, life, change });
+            }
+            _ => {}
+        }
+        polled
+    }
+
+    fn raise_payload_limit(&mut self, bytes: u32) {
+        self.inner.raise_payload_limit(bytes);
+    }
+}

@@ -1,0 +1,3 @@
+//! Whole worlds, through the public API.
+
+mod basics;
