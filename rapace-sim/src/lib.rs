@@ -4,6 +4,7 @@
 mod draw;
 mod engine;
 pub mod fault;
+pub mod html;
 pub mod link;
 mod lives;
 mod marks;
