@@ -52,6 +52,12 @@ impl Bound<'_> {
         unsafe { exec::measure(self.program, self.value, splice) }
     }
 
+    /// As [`Codec::max_len`].
+    #[inline]
+    pub fn max_len(&self) -> Option<usize> {
+        self.program.root().max_wire.map(|max| max as usize)
+    }
+
     /// As [`Codec::has_ports`].
     #[inline]
     pub fn has_ports(&self) -> bool {

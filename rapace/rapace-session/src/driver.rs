@@ -147,13 +147,19 @@ impl Driver {
             self.handshaking = false;
             self.shared.lifecycle.enter(Stage::Ready);
         }
-        for waker in self.turn.wakers.drain(..) {
-            waker.wake();
+        // Most turns have one of the three.
+        if !self.turn.wakers.is_empty() {
+            self.turn.wakers.drain(..).for_each(Waker::wake);
         }
-        for control in self.turn.aborts.drain(..) {
-            control.abort();
+        if !self.turn.aborts.is_empty() {
+            for control in self.turn.aborts.drain(..) {
+                control.abort();
+            }
         }
         let mut clock = now;
+        if self.turn.requests.is_empty() {
+            return clock;
+        }
         for arrived in self.turn.requests.drain(..) {
             let Arrived {
                 call,

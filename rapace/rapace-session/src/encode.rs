@@ -24,6 +24,13 @@ use rapace_transport::{Lender, Room};
 /// more than that.
 const OWN_RUN_BYTES_MIN: usize = 1024;
 
+/// Values of types that never take more bytes are written to the stack first, without measuring
+/// them.
+const BOUNDED_BYTES_MAX: usize = 64;
+
+/// The encoder is quickest while it has this many bytes to spare.
+const SPARE_BYTES: usize = 24;
+
 /// What the encoder knows of the link that a payload will leave by.
 #[derive(Clone, Copy)]
 pub(crate) struct Outlet<'a> {
@@ -38,6 +45,9 @@ pub(crate) fn value(
     outlet: Outlet<'_>,
     ports: &mut dyn Any,
 ) -> Result<Payload, EncodeError> {
+    if let Some(bounded) = Bounded::new(value, Head::Absent, ports) {
+        return bounded.map(|bounded| copied(bounded.as_slice(), outlet));
+    }
     Planned::new(value, Head::Absent, outlet).write(outlet, ports)
 }
 
@@ -47,6 +57,11 @@ pub(crate) fn item(
     outlet: Outlet<'_>,
     fits: impl FnOnce(usize) -> bool,
 ) -> Result<Option<Payload>, EncodeError> {
+    if let Some(bounded) = Bounded::new(value, Head::Absent, &mut ()) {
+        let bounded = bounded?;
+        let bytes = bounded.as_slice();
+        return Ok(fits(bytes.len()).then(|| copied(bytes, outlet)));
+    }
     let planned = Planned::new(value, Head::Absent, outlet);
     if !fits(planned.len) {
         return Ok(None);
@@ -55,14 +70,22 @@ pub(crate) fn item(
 }
 
 /// A copy of `bytes`, made where the link reads them.
+#[inline]
 pub(crate) fn copied(bytes: &[u8], outlet: Outlet<'_>) -> Payload {
-    if let (None, Some(lender)) = (InlineBytes::new(bytes), outlet.lender)
+    match InlineBytes::new(bytes) {
+        Some(inline) => Payload::Inline(inline),
+        None => copied_out(bytes, outlet),
+    }
+}
+
+fn copied_out(bytes: &[u8], outlet: Outlet<'_>) -> Payload {
+    if let Some(lender) = outlet.lender
         && let Some(mut loan) = lend(lender, bytes.len())
     {
         loan.0.as_mut_slice().copy_from_slice(bytes);
         return Payload::Loan(loan);
     }
-    Payload::copy_from_slice(bytes)
+    Payload::Bytes(Bytes::copy_from_slice(bytes))
 }
 
 /// A return value in its envelope, written in place (\[call.envelope\]).
@@ -77,6 +100,9 @@ pub(crate) fn response(
     } else {
         Head::WithTrailers(trailers)
     };
+    if let Some(bounded) = Bounded::new(value, head, ports) {
+        return bounded.map(|bounded| copied(bounded.as_slice(), outlet));
+    }
     Planned::new(value, head, outlet).write(outlet, ports)
 }
 
@@ -123,6 +149,50 @@ impl HeadBytes {
     }
 }
 
+/// A short value with what stands before it, on the stack.
+struct Bounded {
+    /// The body begins at [`Bounded::BODY`]; the head ends there.
+    bytes: [u8; Bounded::BODY + BOUNDED_BYTES_MAX + SPARE_BYTES],
+    start: usize,
+    end: usize,
+}
+
+impl Bounded {
+    /// As long as the longest short head.
+    const BODY: usize = 10;
+
+    /// `None` when the value's type can take more, or its head is not short.
+    #[inline]
+    fn new(
+        value: Bound<'_>,
+        head: Head<'_>,
+        ports: &mut dyn Any,
+    ) -> Option<Result<Self, EncodeError>> {
+        let short = value.max_len().is_some_and(|max| max <= BOUNDED_BYTES_MAX);
+        if !short || value.has_ports() || matches!(head, Head::WithTrailers(_)) {
+            return None;
+        }
+        let mut bytes = [0; Self::BODY + BOUNDED_BYTES_MAX + SPARE_BYTES];
+        let body_len = match value.encode_into(&mut bytes[Self::BODY..], ports) {
+            Ok(len) => len,
+            Err(error) => return Some(Err(error)),
+        };
+        let mut start = Self::BODY;
+        if let Head::Ok = head {
+            let (ok, len) = envelope::ok_header(body_len);
+            start -= len;
+            bytes[start..Self::BODY].copy_from_slice(&ok[..len]);
+        }
+        let end = Self::BODY + body_len;
+        Some(Ok(Bounded { bytes, start, end }))
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+}
+
 /// A value that has been measured and not yet written. Not generic over its type: what is would be
 /// compiled for every method.
 struct Planned<'a> {
@@ -163,10 +233,9 @@ impl<'a> Planned<'a> {
         }
         let (head, len) = (self.head.as_slice(), self.len);
         if len <= INLINE_LEN {
-            let mut inline = [0; INLINE_LEN];
+            let mut inline = [0; INLINE_LEN + SPARE_BYTES];
             inline[..head.len()].copy_from_slice(head);
-            self.value
-                .encode_into(&mut inline[head.len()..len], ports)?;
+            self.value.encode_into(&mut inline[head.len()..], ports)?;
             return Ok(match InlineBytes::new(&inline[..len]) {
                 Some(inline) => Payload::Inline(inline),
                 None => Payload::EMPTY,

@@ -82,17 +82,15 @@ impl<A: Facet<'static>, R: Facet<'static>> Call<A, R> {
                         None => self.encode(link.shared().outlet())?,
                     };
                     let info = self.method.info().map_err(unsupported)?;
-                    self.raw.load(link, payload, ports, info);
+                    ready!(self.raw.poll_first_send(cx, link, payload, ports, info))?;
+                    if let Stage::Waiting(_) = self.raw.stage {
+                        return self.sent();
+                    }
                 }
                 Stage::Loaded(_) => {
                     ready!(self.raw.poll_send(cx))?;
                     if let Stage::Waiting(_) = self.raw.stage {
-                        if self.method.spec().oneway {
-                            self.raw.stage = Stage::Finished;
-                            return Poll::Ready(self.decode_oneway());
-                        }
-                        // The slot was given this task's waker when the call was opened.
-                        return Poll::Pending;
+                        return self.sent();
                     }
                 }
                 Stage::Comparing(_) | Stage::Waiting(_) => {
@@ -112,6 +110,17 @@ impl<A: Facet<'static>, R: Facet<'static>> Call<A, R> {
                 }
             }
         }
+    }
+
+    /// What follows when the request has just been queued.
+    #[inline]
+    fn sent(&mut self) -> Poll<Result<(R, Metadata), CallError>> {
+        if self.method.spec().oneway {
+            self.raw.stage = Stage::Finished;
+            return Poll::Ready(self.decode_oneway());
+        }
+        // The slot was given this task's waker when the call was opened.
+        Poll::Pending
     }
 
     fn encode(&mut self, outlet: encode::Outlet<'_>) -> Result<(Payload, PortAttach), CallError> {

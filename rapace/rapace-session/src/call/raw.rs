@@ -166,14 +166,16 @@ impl RawCall {
         timer.poll(cx)
     }
 
+    /// Hands encoded arguments to the core for the first time.
     #[inline]
-    pub(super) fn load(
+    pub(super) fn poll_first_send(
         &mut self,
+        cx: &mut Context<'_>,
         link: Link,
         mut payload: Payload,
         ports: PortAttach,
         info: &'static MethodInfo,
-    ) {
+    ) -> Poll<Result<(), CallError>> {
         self.span = trace::call_span(self.spec, &*link.shared().runtime, &mut self.metadata);
         let repeatable = ports.is_empty() && !self.spec.oneway;
         let repeats_left = *self
@@ -182,16 +184,11 @@ impl RawCall {
         if repeatable && repeats_left > 0 {
             (payload, self.kept) = share(payload);
         }
-        self.stage = Stage::Loaded(Loaded {
-            link,
-            payload,
-            ports,
-            info,
-            ready: None,
-        });
+        self.stage = Stage::Finished;
+        self.send(cx, link, payload, ports, info)
     }
 
-    /// Hands the request to the core.
+    /// Hands the request to the core once more, after having waited.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
         if let Stage::Loaded(Loaded {
             ready: Some(ready), ..
@@ -226,6 +223,18 @@ impl RawCall {
             info,
             ..
         } = loaded;
+        self.send(cx, link, payload, ports, info)
+    }
+
+    /// Sets the stage to what comes next; it is finished before.
+    fn send(
+        &mut self,
+        cx: &mut Context<'_>,
+        link: Link,
+        payload: Payload,
+        ports: PortAttach,
+        info: &'static MethodInfo,
+    ) -> Poll<Result<(), CallError>> {
         let shared = link.shared();
         let mut state = shared.lock();
         // The clock costs more than the rest of what happens here, and without a deadline
