@@ -10,13 +10,13 @@ use rapace_session::{
     CallError, Caller, Client, Limits, NotSent, Reconnect, Runtime, Service, Session, TokioRuntime,
 };
 use tokio::time::timeout;
-use turmoil::net::TcpStream;
 
 use crate::host::Host;
+use crate::net::TcpStream;
 use crate::plugin::PORT;
 
-/// How long a connection may take to be made: turmoil's connect waits for ever on a link that is
-/// held.
+/// How long a connection may take to be made: a simulated connect may wait for ever on
+/// a link that is held.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause before the next try.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use rapace_session::{CallError, Session};
 use rapace_stream::StreamTransport;
-use turmoil::net::TcpStream;
 
 use crate::book::{Book, LedgerClient};
+use crate::net::TcpStream;
 use crate::socket::{Life, Socket};
 use crate::world::Shared;
 
@@ -48,7 +48,7 @@ impl Host {
 
     /// The shipping link over a connection of this host.
     pub fn link(&self, stream: TcpStream) -> StreamTransport {
-        StreamTransport::new(Socket::new(&self.process, stream)).with_kind("turmoil")
+        StreamTransport::new(Socket::new(&self.process, stream)).with_kind("simulated")
     }
 
     /// Adds a line to the world's log.

@@ -10,6 +10,7 @@
 //! | [`fault`] | [`Fault`]: what happens to hosts and links, as data |
 //! | [`log`] | what happened, in virtual time |
 //! | [`panics`] | panics of spawned tasks, which tokio and turmoil would swallow |
+//! | `net` | the names of turmoil's network and clock |
 //! | `socket` | turmoil's TCP stream, in a process that can be killed |
 //!
 //! The worlds themselves are tests: `tests/worlds`.
@@ -26,6 +27,7 @@ pub mod dialer;
 pub mod fault;
 pub mod host;
 pub mod log;
+mod net;
 pub mod panics;
 pub mod plugin;
 mod socket;

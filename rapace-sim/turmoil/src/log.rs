@@ -16,7 +16,7 @@ pub struct Log {
 impl Log {
     /// Adds an event that happens now, on the host that is running.
     pub fn add(&self, event: impl AsRef<str>) {
-        self.add_at(turmoil::sim_elapsed().unwrap_or_default(), event);
+        self.add_at(crate::net::now(), event);
     }
 
     /// Adds an event of the world itself, which has no host to ask for the time.

@@ -7,6 +7,7 @@ use rapace_testbed::{Subject, TestbedServer};
 
 use crate::book::{Clerk, LedgerServer};
 use crate::host::Host;
+use crate::net::TcpListener;
 
 /// The port that every plugin listens on.
 pub const PORT: u16 = 7000;
@@ -38,8 +39,8 @@ impl Plugin {
     }
 
     /// One life of the plugin: serves every connection, for ever.
-    pub(crate) async fn run(self, host: Host) -> turmoil::Result {
-        let listener = turmoil::net::TcpListener::bind(("0.0.0.0", PORT)).await?;
+    pub(crate) async fn run(self, host: Host) -> Result<(), Box<dyn std::error::Error>> {
+        let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
         host.note("listens");
         loop {
             let (stream, _) = listener.accept().await?;
