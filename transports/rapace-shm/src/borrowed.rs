@@ -55,6 +55,7 @@ impl<P: Platform> Borrowed<P> {
             }
         };
         shared.borrowed.fetch_add(len, Ordering::Relaxed);
+        shared.borrowed_slots.fetch_add(1, Ordering::Relaxed);
         Bytes::from_owner(Borrowed {
             shared: shared.clone(),
             slot,
@@ -79,6 +80,7 @@ impl<P: Platform> AsRef<[u8]> for Borrowed<P> {
 impl<P: Platform> Drop for Borrowed<P> {
     fn drop(&mut self) {
         self.shared.borrowed.fetch_sub(self.len, Ordering::Relaxed);
+        self.shared.borrowed_slots.fetch_sub(1, Ordering::Relaxed);
         self.shared.give_back(self.slot);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::heap;
 use crate::layout::{Geometry, PAGE};
 
 /// The geometry of a link's lanes and how its ends wait.
@@ -28,7 +29,8 @@ pub struct ShmConfig {
     pub idle: Duration,
     /// Payload bytes of the *peer's* lane that the program at this end may keep borrowed. Beyond,
     /// payloads are copied out and returned at once, so that who keeps received `Bytes` for long
-    /// does not starve its link. Default: 64 MiB.
+    /// does not starve its link; so are payloads beyond a quarter of what the peer's lane may have,
+    /// or half of its slots. Default: 64 MiB.
     pub borrow_bytes_max: usize,
     /// Copies every payload out before anybody looks at it. For peers that are not trusted to
     /// leave their own payloads alone while they are being read. Costs one copy. Default: no.
@@ -92,12 +94,12 @@ impl ShmConfig {
             self.slots_max.clamp(2, 1 << 20).next_power_of_two(),
             payload as u64,
         )
+        .growing_to(self.lane_bytes_max as u64)
     }
 
     /// The longest payload, in bytes.
     pub(crate) fn payload_bytes_max(&self) -> usize {
-        (self.lane_bytes_max / 2)
-            .max(self.payload_bytes_min.clamp(PAGE, 1 << 31) / 2)
-            .min(u32::MAX as usize)
+        let base = self.geometry().payload_len as usize;
+        heap::payload_bytes_max(base, self.lane_bytes_max).min(u32::MAX as usize)
     }
 }

@@ -31,8 +31,9 @@ const COLLECT_FIRST: usize = 4 * 1024;
 /// Who wants memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Purpose {
-    /// A loan: all of them together may take half of the lane, so that frames that wait for
-    /// memory find some in the end.
+    /// A loan: all of them together may take half of the lane and half of the slots, so that
+    /// frames that wait for memory find some in the end. One loan is always granted, or a lane of
+    /// a single slot could lend nothing.
     Loan,
     /// A frame that is sent now.
     Frame,
@@ -45,6 +46,9 @@ pub(crate) enum Wish {
     Granted(u32),
     /// A further segment of this many bytes would do.
     Grow(usize),
+    /// Not before something is returned, or segments that nothing is in make room for one that
+    /// fits.
+    Crowded,
     /// Not before something is returned.
     Full,
 }
@@ -61,6 +65,7 @@ struct Slot {
     segment: usize,
     allocation: Allocation<u32>,
     at: usize,
+    /// What it takes of its segment.
     bytes: usize,
     /// Descriptors that name it and were not returned.
     remote: u32,
@@ -106,6 +111,7 @@ pub(crate) struct Heap<M> {
     in_flight: u32,
     in_flight_max: u32,
     lent_bytes: usize,
+    lent_slots: usize,
     bytes: usize,
     bytes_max: usize,
     next_serial: u32,
@@ -134,6 +140,7 @@ impl<M: Memory + Clone> Heap<M> {
             in_flight: 0,
             in_flight_max,
             lent_bytes: 0,
+            lent_slots: 0,
             bytes,
             bytes_max: bytes_max.max(bytes),
             next_serial: 1,
@@ -160,18 +167,19 @@ impl<M: Memory + Clone> Heap<M> {
 
     fn try_wish(&mut self, bytes: usize, purpose: Purpose) -> Wish {
         let lent = purpose == Purpose::Loan;
-        if (lent && self.lent_bytes + bytes > self.bytes_max / 2)
+        let granules = granules(bytes);
+        let bytes = granules * GRANULE;
+        if (lent && !self.may_lend(bytes))
             || self.in_flight >= self.in_flight_max
             || (self.free.is_empty() && self.slots.len() >= self.slots_max)
         {
             return Wish::Full;
         }
-        let granules = granules(bytes);
         for index in 0..self.segments.len() {
             let Some(segment) = &mut self.segments[index] else {
                 continue;
             };
-            if segment.bytes < granules * GRANULE {
+            if segment.bytes < bytes {
                 continue;
             }
             if let Some(allocation) = segment.allocator.allocate(granules as u32) {
@@ -180,6 +188,7 @@ impl<M: Memory + Clone> Heap<M> {
                 let at = segment.at + allocation.offset as usize * GRANULE;
                 if lent {
                     self.lent_bytes += bytes;
+                    self.lent_slots += 1;
                 }
                 return Wish::Granted(self.insert(Slot {
                     segment: index,
@@ -193,7 +202,24 @@ impl<M: Memory + Clone> Heap<M> {
                 }));
             }
         }
-        self.growth(granules * GRANULE)
+        self.growth(bytes)
+    }
+
+    /// Whether one more loan of so many bytes leaves enough for frames.
+    fn may_lend(&self, bytes: usize) -> bool {
+        let slots = self.slots_max.min(self.in_flight_max as usize);
+        self.lent_slots == 0
+            || (self.lent_slots < slots / 2 && self.lent_bytes + bytes <= self.bytes_max / 2)
+    }
+
+    /// Ends what makes a slot count as lent.
+    fn lend_no_more(&mut self, slot: u32) {
+        if let Some(Some(found)) = self.slots.get_mut(slot as usize)
+            && std::mem::take(&mut found.lent)
+        {
+            self.lent_bytes -= found.bytes;
+            self.lent_slots -= 1;
+        }
     }
 
     fn insert(&mut self, slot: Slot) -> u32 {
@@ -220,7 +246,20 @@ impl<M: Memory + Clone> Heap<M> {
                 return Wish::Grow(exact);
             }
         }
+        // Without the segments that nothing is in, would there be room for one that fits?
+        let empty = self.segments.iter().skip(1).flatten();
+        let unused: usize = empty.filter(|it| it.live == 0).map(|it| it.bytes).sum();
+        if unused > 0 && self.bytes - unused + exact <= self.bytes_max {
+            return Wish::Crowded;
+        }
         Wish::Full
+    }
+
+    /// Whether an allocation of `bytes` fits into what there is once everything is returned.
+    pub(crate) fn could_hold(&self, bytes: usize) -> bool {
+        let granules = granules(bytes);
+        let mut segments = self.segments.iter().flatten();
+        segments.any(|it| floor_granules(it.bytes / GRANULE) >= granules)
     }
 
     /// The next segment's number.
@@ -300,11 +339,10 @@ impl<M: Memory + Clone> Heap<M> {
         if let Some(Some(found)) = self.slots.get_mut(slot as usize) {
             found.remote += 1;
             found.local = keep;
-            if found.lent && !keep {
-                found.lent = false;
-                self.lent_bytes -= found.bytes;
-            }
             self.in_flight += 1;
+        }
+        if !keep {
+            self.lend_no_more(slot);
         }
     }
 
@@ -315,12 +353,9 @@ impl<M: Memory + Clone> Heap<M> {
 
     /// This side will not look at the slot any more.
     pub(crate) fn let_go(&mut self, slot: u32) {
+        self.lend_no_more(slot);
         if let Some(Some(found)) = self.slots.get_mut(slot as usize) {
             found.local = false;
-            if found.lent {
-                found.lent = false;
-                self.lent_bytes -= found.bytes;
-            }
             if found.remote == 0 {
                 self.release(slot);
             }
@@ -423,6 +458,23 @@ fn fitting_granules(granules: usize) -> usize {
     let bits = usize::BITS - granules.leading_zeros();
     let step = 1 << bits.saturating_sub(4);
     granules.next_multiple_of(step)
+}
+
+/// The largest allocation that fits into so many free granules in one run.
+fn floor_granules(granules: usize) -> usize {
+    let bits = usize::BITS - granules.leading_zeros();
+    let step = 1 << bits.saturating_sub(4);
+    granules - granules % step
+}
+
+/// The longest payload of a lane with a first segment of `base` bytes that may have `max` bytes in
+/// all: half of it, or less where no segment could hold that much.
+pub(crate) fn payload_bytes_max(base: usize, max: usize) -> usize {
+    let max = max.max(base);
+    let floor = |bytes: usize| floor_granules(bytes / GRANULE) * GRANULE;
+    let further = max - base;
+    let further = further - further % PAGE;
+    (max / 2).min(floor(base).max(floor(further)))
 }
 
 /// The smallest segment that holds one allocation of `bytes`, in bytes.

@@ -67,6 +67,8 @@ pub struct Header {
     pub payload_at: u64,
     /// How many bytes of payload there are.
     pub payload_len: u64,
+    /// How many there may be, with further memory.
+    pub payload_max: u64,
 }
 
 const HEADER_LEN: usize = size_of::<Header>();
@@ -74,8 +76,8 @@ const HEADER_LEN: usize = size_of::<Header>();
 // What the table above says: the header ends before the first word, no two words share a pair of
 // lines, the rings begin behind the last word and on a line.
 const _: () = {
-    assert!(HEADER_LEN == 40);
-    assert!(std::mem::offset_of!(Header, payload_len) == 32);
+    assert!(HEADER_LEN == 48);
+    assert!(std::mem::offset_of!(Header, payload_max) == 40);
     assert!(HEADER_LEN <= HEAD);
     assert!(CONSUMED - HEAD >= 128 && RETURNS_HEAD - CONSUMED >= 128);
     assert!(NAP_DATA - RETURNS_HEAD >= 128 && NAP_ROOM - NAP_DATA >= 128);
@@ -96,6 +98,8 @@ pub struct Geometry {
     pub payload_at: u64,
     /// How many bytes of payload there are.
     pub payload_len: u64,
+    /// How many there may be, with further memory.
+    pub payload_max: u64,
 }
 
 impl Geometry {
@@ -109,6 +113,16 @@ impl Geometry {
             returns,
             payload_at: (rings as u64).next_multiple_of(page),
             payload_len: payload_len.next_multiple_of(page),
+            payload_max: payload_len.next_multiple_of(page),
+        }
+    }
+
+    /// The same lane, which may have `payload_max` bytes of payload in all.
+    #[must_use]
+    pub fn growing_to(self, payload_max: u64) -> Self {
+        Geometry {
+            payload_max: payload_max.max(self.payload_len),
+            ..self
         }
     }
 
@@ -138,6 +152,7 @@ impl Geometry {
             returns: u64::from(self.returns),
             payload_at: self.payload_at,
             payload_len: self.payload_len,
+            payload_max: self.payload_max,
         };
         lane.write(0, header.as_bytes());
     }
@@ -172,7 +187,8 @@ impl Geometry {
             header.returns as u32,
             // Bounded by the check of the sum below.
             header.payload_len.min(1 << 40),
-        );
+        )
+        .growing_to(header.payload_max);
         if expected.payload_at != header.payload_at
             || expected.payload_len != header.payload_len
             || expected.len_bytes() > len

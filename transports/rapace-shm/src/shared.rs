@@ -27,6 +27,9 @@ use crate::nap::{Alert, Nap};
 use crate::returns::Giver;
 use crate::ring::Corrupt;
 
+/// Control messages that are kept until the source sees to them.
+pub(crate) const MAIL_MAX: usize = 2 * SEGMENTS_MAX;
+
 pub(crate) struct Shared<P: Platform> {
     pub(crate) config: ShmConfig,
     /// This end's lane: only this process writes it.
@@ -41,6 +44,8 @@ pub(crate) struct Shared<P: Platform> {
     giver: Mutex<Giver>,
     /// Payload bytes of the peer's lane that the program holds.
     pub(crate) borrowed: AtomicUsize,
+    /// Slots of the peer's lane that the program holds.
+    pub(crate) borrowed_slots: AtomicUsize,
     room: Mutex<Nap>,
     /// The source's verdict, a hint for the sink.
     pub(crate) spinning_pays: AtomicBool,
@@ -140,6 +145,7 @@ impl<P: Platform> Shared<P> {
             heap: Mutex::new(heap),
             giver: Mutex::new(Giver::new(own_geometry)),
             borrowed: AtomicUsize::new(0),
+            borrowed_slots: AtomicUsize::new(0),
             room: Mutex::new(Nap::new(NAP_ROOM)),
             spinning_pays: AtomicBool::new(false),
             waiting_waker: Waker::from(waiting.clone()),
@@ -273,32 +279,42 @@ impl<P: Platform> Shared<P> {
         Poll::Pending
     }
 
-    /// Takes what has come on the control channel; both halves are woken by more.
+    /// Takes what has come on the control channel, as much as the mailbox holds; both halves are
+    /// woken by more.
     pub(crate) fn poll_control(&self) -> Result<(), LinkError> {
         let mut cx = Context::from_waker(&self.waiting_waker);
+        // Held throughout: two threads may be here, and messages keep their order. Whoever looks
+        // for one finds it in the mailbox or on the channel, never in the other thread's hands.
+        let mut mail = lock(&self.mail);
         while !self.hung_up.load(Ordering::Acquire) {
-            // Bounded: a lane has few segments, and an honest peer drops one before it makes
-            // another.
-            if lock(&self.mail).len() > 2 * SEGMENTS_MAX {
-                return Err(self.corrupt("it announces segments without end"));
+            if mail.len() >= MAIL_MAX {
+                drop(mail);
+                // The rest stays on the channel until the source has seen to these.
+                self.waiting.source.wake();
+                return Ok(());
             }
             match self.control.poll_recv(&mut cx) {
                 Poll::Ready(Ok(Incoming::HungUp)) => {
                     self.hung_up.store(true, Ordering::Release);
                 }
                 Poll::Ready(Ok(Incoming::Malformed(what))) => {
+                    drop(mail);
                     let what = format!("control socket: {what}");
                     return Err(self.end(LinkError::Malformed(what.into())));
                 }
-                Poll::Ready(Ok(message)) => lock(&self.mail).push(message),
-                Poll::Ready(Err(error)) => return Err(self.failed(&error)),
+                Poll::Ready(Ok(message)) => mail.push(message),
+                Poll::Ready(Err(error)) => {
+                    drop(mail);
+                    return Err(self.failed(&error));
+                }
                 Poll::Pending => break,
             }
         }
         Ok(())
     }
 
-    /// The control messages that have come, in order.
+    /// The control messages that have come, in order. When there are [`MAIL_MAX`] of them, more
+    /// may wait on the channel.
     pub(crate) fn take_mail(&self) -> Vec<Incoming<P::Memory>> {
         std::mem::take(&mut *lock(&self.mail))
     }
@@ -316,27 +332,41 @@ impl<P: Platform> Shared<P> {
         purpose: Purpose,
     ) -> Result<Option<u32>, LinkError> {
         let mut heap = lock(&self.heap);
-        loop {
+        let mut grown = false;
+        let slot = loop {
             let wish = heap.wish(&*self.peer, bytes, purpose);
             match wish.map_err(|what| self.corrupt(what))? {
-                Wish::Granted(slot) => return Ok(Some(slot)),
+                Wish::Granted(slot) => break Some(slot),
                 Wish::Grow(more) => {
-                    if !self.grow(&mut heap, more)? {
-                        return Ok(None);
+                    if !self.grow(&mut heap, more, bytes)? {
+                        break None;
                     }
+                    grown = true;
                 }
-                // Unused segments of other sizes may stand in the way of one that fits.
-                Wish::Full if !self.drop_unused(&mut heap, true)? => return Ok(None),
-                Wish::Full => {}
+                Wish::Crowded if self.drop_unused(&mut heap, true)? => {}
+                Wish::Crowded | Wish::Full => break None,
             }
+        };
+        drop(heap);
+        if grown {
+            // It sets the alarm by which this memory is given back, and may have been asleep.
+            self.waiting.source.wake();
         }
+        Ok(slot)
     }
 
-    fn grow(&self, heap: &mut Heap<Arc<P::Memory>>, bytes: usize) -> Result<bool, LinkError> {
-        let memory = match self.control.create(bytes) {
+    /// A further segment of `more` bytes, for an allocation of `bytes`; `false` when that means
+    /// waiting.
+    fn grow(
+        &self,
+        heap: &mut Heap<Arc<P::Memory>>,
+        more: usize,
+        bytes: usize,
+    ) -> Result<bool, LinkError> {
+        let memory = match self.control.create(more) {
             Ok(memory) => Arc::new(memory),
             // As much as the system gives is what there is; payloads wait for one another.
-            Err(_) if heap.has_grown() => return Ok(false),
+            Err(_) if heap.could_hold(bytes) => return Ok(false),
             Err(error) => return Err(self.failed(&error)),
         };
         let message = Outgoing::Segment {

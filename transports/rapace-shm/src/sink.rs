@@ -115,6 +115,8 @@ impl<P: Platform> ShmSink<P> {
         let head = lent.room.head;
         let slot = lent.into_slot();
         self.name(desc, slot, head, len, false);
+        // It counts no more among the loans.
+        self.shared.waiting.wake_room();
         Ok(Placed::Yes)
     }
 

@@ -21,7 +21,7 @@ use crate::layout::{Geometry, NAP_DATA, NAP_PROCESSOR, RANG_AT};
 use crate::memory::Memory;
 use crate::nap::Nap;
 use crate::ring::Consumer;
-use crate::shared::{Shared, lock};
+use crate::shared::{MAIL_MAX, Shared, lock};
 use crate::sink::{descriptor, inline};
 use crate::spin::{LOOKS, Spinner, Step};
 
@@ -37,6 +37,9 @@ pub(crate) struct ShmSource<P: Platform> {
     /// The segments of the peer's lane by number, the lane itself first.
     segments: Vec<Segment<P>>,
     payload_limit: u32,
+    /// What the program may keep borrowed and still leave the peer enough to go on with.
+    borrow_bytes_max: usize,
+    borrow_slots_max: usize,
     /// Set while there is memory that could be given back.
     alarm: Option<Box<dyn Alarm>>,
     ended: Option<LinkError>,
@@ -58,7 +61,12 @@ impl<P: Platform> ShmSource<P> {
             from: peer.payload_at as usize,
             to: peer.len_bytes(),
         };
+        let quarter = usize::try_from(peer.payload_max / 4).unwrap_or(usize::MAX);
+        // The peer has no more in flight than either ring of returns has entries.
+        let slots = peer.returns.min(shared.config.geometry().returns);
         ShmSource {
+            borrow_bytes_max: shared.config.borrow_bytes_max.min(quarter),
+            borrow_slots_max: slots as usize / 2,
             consumer,
             nap: Nap::new(NAP_DATA),
             spinner: Spinner::new(shared.config.spin),
@@ -112,8 +120,7 @@ impl<P: Platform> ShmSource<P> {
             None => {
                 // Its announcement was sent before this descriptor was published.
                 self.shared.control.expect_message();
-                self.shared.poll_control()?;
-                self.read_mail()?;
+                self.read_control()?;
                 match self.segment(serial) {
                     Some(found) => found,
                     None => return Err(self.shared.corrupt("a payload in memory never announced")),
@@ -126,11 +133,11 @@ impl<P: Platform> ShmSource<P> {
             return Err(self.shared.corrupt("a payload outside of its memory"));
         }
         let memory = segment.memory.clone();
-        let config = &self.shared.config;
         let held = self.shared.borrowed.load(Ordering::Relaxed);
-        let copy = config.copy_payloads
+        let copy = self.shared.config.copy_payloads
             || len <= COPY_BYTES_MAX
-            || held.saturating_add(len) > config.borrow_bytes_max;
+            || held.saturating_add(len) > self.borrow_bytes_max
+            || self.shared.borrowed_slots.load(Ordering::Relaxed) >= self.borrow_slots_max;
         Ok(Payload::Bytes(if copy {
             let mut bytes = vec![0; len];
             memory.read(at, &mut bytes);
@@ -145,9 +152,21 @@ impl<P: Platform> ShmSource<P> {
         self.segments.iter().position(|it| it.serial == serial)
     }
 
-    /// Sees to what the peer said about its segments.
-    fn read_mail(&mut self) -> Result<(), LinkError> {
-        for message in self.shared.take_mail() {
+    /// Sees to everything that the peer has said about its segments.
+    fn read_control(&mut self) -> Result<(), LinkError> {
+        loop {
+            self.shared.poll_control()?;
+            let mail = self.shared.take_mail();
+            let more = mail.len() >= MAIL_MAX;
+            self.read_mail(mail)?;
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    fn read_mail(&mut self, mail: Vec<Incoming<P::Memory>>) -> Result<(), LinkError> {
+        for message in mail {
             match message {
                 Incoming::Segment { serial, memory } => {
                     if self.segments.len() > SEGMENTS_MAX || self.segment(serial).is_some() {
@@ -250,8 +269,7 @@ impl<P: Platform> ShmSource<P> {
         if let Some(error) = self.shared.ending() {
             return Poll::Ready(Err(error));
         }
-        self.shared.poll_control()?;
-        self.read_mail()?;
+        self.read_control()?;
         if let Some(error) = self.shared.peer_ending() {
             // What it published before it ended comes first.
             return Poll::Ready(if self.look()? {

@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
-use std::cell::UnsafeCell;
+use std::cell::{RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::io;
 use std::ptr::NonNull;
@@ -38,6 +38,14 @@ struct Line([UnsafeCell<u64>; 8]);
 pub struct Cells<const IN_PLACE: bool> {
     lines: Box<[Line]>,
     pub copies: Arc<Copies>,
+    /// Counts the bytes of memory that are there.
+    there: Arc<AtomicUsize>,
+}
+
+impl<const IN_PLACE: bool> Drop for Cells<IN_PLACE> {
+    fn drop(&mut self) {
+        self.there.fetch_sub(self.len_bytes(), Ordering::SeqCst);
+    }
 }
 
 // SAFETY: words are touched through atomics only, runs of bytes by whoever owns their slot.
@@ -46,9 +54,15 @@ unsafe impl<const IN_PLACE: bool> Send for Cells<IN_PLACE> {}
 unsafe impl<const IN_PLACE: bool> Sync for Cells<IN_PLACE> {}
 
 impl<const IN_PLACE: bool> Cells<IN_PLACE> {
-    pub fn new(bytes: usize, copies: Arc<Copies>) -> Self {
+    pub fn new(bytes: usize, copies: Arc<Copies>, there: Arc<AtomicUsize>) -> Self {
         let lines = (0..bytes.div_ceil(64)).map(|_| Line::default()).collect();
-        Cells { lines, copies }
+        let cells = Cells {
+            lines,
+            copies,
+            there,
+        };
+        cells.there.fetch_add(cells.len_bytes(), Ordering::SeqCst);
+        cells
     }
 
     fn base(&self) -> *mut u8 {
@@ -177,16 +191,26 @@ pub struct LocalControl<const IN_PLACE: bool> {
     incoming: Shared<Arc2<IN_PLACE>>,
     outgoing: Shared<Arc2<IN_PLACE>>,
     copies: Arc<Copies>,
-    /// Bytes of memory that this end ever made and that are still there.
+    /// Bytes of memory that this end made beside its lane and that are still there.
     pub made: Arc<AtomicUsize>,
+    /// How many segments this end may still make.
+    pub may_make: Arc<AtomicUsize>,
 }
 
 impl<const IN_PLACE: bool> Control for LocalControl<IN_PLACE> {
     type Memory = Arc2<IN_PLACE>;
 
     fn create(&self, bytes: usize) -> io::Result<Self::Memory> {
-        self.made.fetch_add(bytes, Ordering::SeqCst);
-        Ok(Arc2(Arc::new(Cells::new(bytes, self.copies.clone()))))
+        let one_less = |left: usize| left.checked_sub(1);
+        let left = &self.may_make;
+        if left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
+            .is_err()
+        {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        let cells = Cells::new(bytes, self.copies.clone(), self.made.clone());
+        Ok(Arc2(Arc::new(cells)))
     }
 
     fn poll_send(
@@ -254,17 +278,46 @@ impl<const IN_PLACE: bool> Platform for Local<IN_PLACE> {
     }
 
     fn alarm() -> Box<dyn Alarm> {
-        Box::new(Silent)
+        Box::new(Virtual::default())
     }
 }
 
-struct Silent;
+thread_local! {
+    /// The virtual time of this thread, and who waits for it to pass.
+    static CLOCK: RefCell<(Duration, Vec<Waker>)> = const { RefCell::new((Duration::ZERO, Vec::new())) };
+}
 
-impl Alarm for Silent {
-    fn set(&mut self, _: Option<Duration>) {}
+/// Lets virtual time pass on this thread.
+pub fn pass(time: Duration) {
+    let wakers = CLOCK.with_borrow_mut(|(now, wakers)| {
+        *now += time;
+        std::mem::take(wakers)
+    });
+    for waker in wakers {
+        waker.wake();
+    }
+}
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Pending
+#[derive(Default)]
+struct Virtual(Option<Duration>);
+
+impl Alarm for Virtual {
+    fn set(&mut self, after: Option<Duration>) {
+        self.0 = after.map(|after| CLOCK.with_borrow(|(now, _)| *now) + after);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(at) = self.0 else {
+            return Poll::Pending;
+        };
+        CLOCK.with_borrow_mut(|(now, wakers)| {
+            if *now >= at {
+                self.0 = None;
+                return Poll::Ready(());
+            }
+            wakers.push(cx.waker().clone());
+            Poll::Pending
+        })
     }
 }
 
@@ -277,8 +330,10 @@ pub struct Seen<const IN_PLACE: bool> {
     pub data: [LocalBell; 2],
     /// The bells that tell `a` and `b` of room.
     pub room: [LocalBell; 2],
-    /// Payload memory that `a` and `b` made beside their lanes.
+    /// Payload memory that `a` and `b` have beside their lanes.
     pub made: [Arc<AtomicUsize>; 2],
+    /// How many segments `a` and `b` may still make.
+    pub may_make: [Arc<AtomicUsize>; 2],
 }
 
 /// Two ends of one link.
@@ -291,7 +346,7 @@ pub fn pair<const IN_PLACE: bool>(
 ) {
     let copies = Arc::new(Copies::default());
     let lanes = configs.each_ref().map(|config| {
-        let cells = Cells::new(config.lane_len_bytes(), copies.clone());
+        let cells = Cells::new(config.lane_len_bytes(), copies.clone(), Arc::default());
         let lane = Arc2(Arc::new(cells));
         prepare_lane(&lane, config);
         lane
@@ -306,6 +361,8 @@ pub fn pair<const IN_PLACE: bool>(
     let data = [LocalBell::default(), LocalBell::default()];
     let room = [LocalBell::default(), LocalBell::default()];
     let made = [Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default()];
+    let may_make: [Arc<AtomicUsize>; 2] =
+        std::array::from_fn(|_| Arc::new(AtomicUsize::new(usize::MAX)));
     let [config_a, config_b] = configs;
     let end = |this: usize, config: ShmConfig| {
         let peer = 1 - this;
@@ -321,6 +378,7 @@ pub fn pair<const IN_PLACE: bool>(
                 outgoing: queues[peer].clone(),
                 copies: copies.clone(),
                 made: made[this].clone(),
+                may_make: may_make[this].clone(),
             },
         };
         ShmTransport::new(parts, config).expect("a link")
@@ -334,6 +392,7 @@ pub fn pair<const IN_PLACE: bool>(
         data,
         room,
         made,
+        may_make,
     };
     (a, b, seen)
 }
