@@ -45,6 +45,10 @@ hostile SECONDS="150":
 fuzz TARGET SECONDS="60":
     cargo +nightly fuzz run {{ TARGET }} -- -max_total_time={{ SECONDS }}
 
+# Model-check the shared-memory protocols with N preemptions: minutes where the tests take seconds.
+loom N="3":
+    LOOM_MAX_PREEMPTIONS={{ N }} cargo test --release -p rapace-shm --test orderings
+
 # A thousand plugin restarts; prints descriptors, tasks and memory before and after.
 restart-storm N="1000":
     cargo run --release -p rapace-plugin --example restart_storm -- {{ N }}
@@ -52,14 +56,6 @@ restart-storm N="1000":
 # A million calls on one session; prints memory on the way.
 million-calls N="1000000":
     cargo run --release -p rapace-cli --example million_calls -- {{ N }}
-
-# Worlds of many hosts with crashes and held links (RAPACE_TURMOIL_SEEDS=1..100 for more seeds).
-turmoil *ARGS:
-    cargo nextest run -p rapace-sim-turmoil {{ ARGS }}
-
-# The same driver under random task schedules: seeds A..B, each world in a process of its own.
-madsim *ARGS:
-    rapace-sim/madsim/sweep.sh {{ ARGS }}
 
 # What CI runs.
 ci:
