@@ -57,6 +57,14 @@ restart-storm N="1000":
 million-calls N="1000000":
     cargo run --release -p rapace-cli --example million_calls -- {{ N }}
 
+# Worlds of many hosts with crashes and held links (RAPACE_TURMOIL_SEEDS=1..100 for more seeds).
+turmoil *ARGS:
+    cargo nextest run -p rapace-sim-turmoil {{ ARGS }}
+
+# The same driver under random task schedules: seeds A..B, each world in a process of its own.
+madsim *ARGS:
+    rapace-sim/madsim/sweep.sh {{ ARGS }}
+
 # What CI runs.
 ci:
     bash .ci/run
