@@ -217,3 +217,20 @@ fn scripts_put_text_on_the_screen_as_text_only() {
     }
     assert!(!STYLE.contains("</style"));
 }
+
+#[test]
+fn the_scripts_know_every_kind_of_event() {
+    for kind in FrameKind::ALL {
+        let name = format!("\"{}\"", kind.name());
+        assert!(
+            SCRIPTS[0].contains(&name),
+            "{name} has no place among the filters"
+        );
+    }
+    for event in saying("x").events {
+        let json = serde_json::to_value(&event).expect("an event is JSON");
+        let tag = json["event"].as_str().expect("every event has a tag");
+        let reader = format!("\n  {tag}(event, raw");
+        assert!(SCRIPTS[0].contains(&reader), "nothing reads {tag}");
+    }
+}

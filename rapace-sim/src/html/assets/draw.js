@@ -145,7 +145,8 @@ function drawArrow(out, words, view, event) {
   }
   const label = fit(event.label, across.lane - 26);
   out.push(group);
-  words.push(svg("text", { class: `arrow label ${event.kind} ${state}`, x: from + side * 14,
+  // Answers begin where requests end: their words leave room for the head of that arrow.
+  words.push(svg("text", { class: `arrow label ${event.kind} ${state}`, x: from + (side > 0 ? 14 : -20),
     y: event.y - 4, "text-anchor": side > 0 ? "start" : "end" }, label));
 }
 

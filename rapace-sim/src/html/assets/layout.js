@@ -1,8 +1,12 @@
 // Which events are shown, and where: a row for each, and time to pixels.
 
 const ROW = 26;
-/** A pause makes the distance of two rows larger by at most this much; more is cut out. */
+/** The usual pause makes the distance of two rows larger by this much, longer ones in proportion … */
+const PAUSE = 10;
+/** … up to this much. */
 const PAUSE_MAX = 44;
+/** Pauses longer than so many usual ones are cut out. */
+const CUT = 20;
 /** The height of a place where time was cut out. */
 const BREAK = 40;
 const TOP = 12;
@@ -18,7 +22,11 @@ const BLOCK = 1024;
  * drawn above the earlier one.
  */
 function layOut(model, shown) {
-  const rows = model.events.filter(shown);
+  const rows = [];
+  for (const event of model.events) {
+    event.row = -1;
+    if (shown(event)) rows.push(event);
+  }
   const breaks = [];
   const unit = usualPause(rows);
   let y = TOP + ROW / 2;
@@ -26,18 +34,16 @@ function layOut(model, shown) {
     if (row > 0) {
       y += ROW;
       const pause = event.at - rows[row - 1].at;
-      const more = (pause / unit) * 10;
-      if (more > PAUSE_MAX && pause > 0) {
+      if (pause > unit * CUT) {
         breaks.push({ y: y - ROW / 2 + BREAK / 2, pause });
         y += BREAK;
       } else {
-        y += more;
+        y += Math.min((Math.max(pause, 0) / unit) * PAUSE, PAUSE_MAX);
       }
     }
     event.row = row;
     event.y = y;
   });
-  for (const event of model.events) if (!shown(event)) event.row = -1;
 
   const alarms = rows.filter((event) => event.alarm);
   const layout = { rows, alarms, breaks, height: y + ROW / 2 + 48 };
@@ -50,7 +56,7 @@ function layOut(model, shown) {
   return layout;
 }
 
-/** What counts as an ordinary pause: three of four are not longer. */
+/** What counts as the usual pause: the median of those that are pauses at all. */
 function usualPause(rows) {
   const pauses = [];
   for (let i = 1; i < rows.length; i++) {
@@ -58,7 +64,7 @@ function usualPause(rows) {
     if (pause > 0) pauses.push(pause);
   }
   pauses.sort((a, b) => a - b);
-  return Math.max(pauses[Math.floor(pauses.length * 0.75)] ?? 1, 1);
+  return Math.max(pauses[Math.floor(pauses.length / 2)] ?? 1, 1);
 }
 
 /** Where `at` is: on the first row of that time behind row `after`, else between two rows. */

@@ -17,15 +17,26 @@
   /** Frames obey every filter; faults, crashes and failures stay, because they explain the rest. */
   function shown(event) {
     if (filter.hidden.has(event.kind)) return false;
-    if (filter.link !== null && event.link !== undefined) {
-      if (event.link !== filter.link) return false;
-      if (filter.life !== null && event.life !== undefined && event.life !== filter.life) return false;
+    if (filter.link !== null) {
+      if (event.link === undefined) {
+        // What happens to a process concerns the links that end there.
+        if (event.lane >= 0 && !endsOf(filter.link).includes(event.lane)) return false;
+      } else if (event.link !== filter.link) {
+        return false;
+      } else if (filter.life !== null && event.life !== undefined && event.life !== filter.life) {
+        return false;
+      }
     }
     if (filter.channel !== null) {
       if (event.frame) return event.about === filter.channel || event.channel === filter.channel;
       return event.kind === "fault" || event.kind === "process" || event.kind === "failure";
     }
     return true;
+  }
+
+  function endsOf(name) {
+    const link = model.links.find((link) => link.name === name);
+    return link ? link.ends.map((end) => model.processes.indexOf(end)) : [];
   }
 
   function filtered() {
