@@ -12,7 +12,7 @@ use madsim::runtime::Runtime;
 use rapace_sim_madsim::worlds;
 
 /// A run takes well under a second; a busy machine may need more.
-const REAL_TIME_MAX: Duration = Duration::from_secs(60);
+const REAL_TIME_MAX: Duration = Duration::from_mins(1);
 
 const USAGE: &str = "\
 usage: rapace-sim-madsim list

@@ -22,8 +22,11 @@ use crate::world::Report;
 /// A world's run, in the simulation that is current when it is polled.
 pub type Run = Pin<Box<dyn Future<Output = Report>>>;
 
+/// What starts a world.
+pub type Start = fn() -> Run;
+
 /// Every world: its name, and what starts it.
-pub const ALL: [(&str, fn() -> Run); 6] = [
+pub const ALL: [(&str, Start); 6] = [
     ("calls", || Box::pin(quiet::calls())),
     ("streams", || Box::pin(quiet::streams())),
     ("cancels", || Box::pin(quiet::cancels())),
@@ -33,7 +36,7 @@ pub const ALL: [(&str, fn() -> Run); 6] = [
 ];
 
 /// The world of this name.
-pub fn find(name: &str) -> Option<fn() -> Run> {
+pub fn find(name: &str) -> Option<Start> {
     let found = ALL.iter().find(|(candidate, _)| *candidate == name);
     found.map(|(_, start)| *start)
 }
