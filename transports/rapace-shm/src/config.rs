@@ -7,18 +7,19 @@ use crate::layout::{Geometry, PAGE};
 
 /// The geometry of a link's lanes and how its ends wait.
 ///
-/// The defaults suit a host with twenty plugins on a laptop: an idle link takes 88 KiB for both
+/// The defaults suit a host with twenty plugins on a laptop: an idle link takes 96 KiB for both
 /// lanes together, and a busy one what it needs up to `lane_bytes_max`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ShmConfig {
-    /// Frames that may be on their way in this end's lane. Default: 256; a power of two from 2 to
-    /// 65,536, others are rounded up. Each costs 64 bytes.
+    /// Frames that may be on their way in this end's lane. Default: 512; a power of two from 8 to
+    /// 65,536, others are rounded up. Each costs 64 bytes. A payload of 17 to 256 bytes stands in the
+    /// ring too and takes the place of one to four further frames.
     pub ring_frames: u32,
-    /// Payloads that the peer may hold at once. Default: 1,024; a power of two from 2 to
+    /// Payloads that the peer may hold at once. Default: 512; a power of two from 2 to
     /// 1,048,576, others are rounded up. Each costs 8 bytes in the *peer's* lane, and about 40
     /// bytes of private memory here.
     pub slots_max: u32,
-    /// Payload memory that is there from the start, in bytes. Default: 16 KiB. Links whose payloads
+    /// Payload memory that is there from the start, in bytes. Default: 8 KiB. Links whose payloads
     /// are usually larger save the first growth by raising it.
     pub payload_bytes_min: usize,
     /// All payload memory that this end may have at once, in bytes. Default: 256 MiB. A single
@@ -57,9 +58,9 @@ pub enum Spin {
 impl Default for ShmConfig {
     fn default() -> Self {
         ShmConfig {
-            ring_frames: 256,
-            slots_max: 1_024,
-            payload_bytes_min: 16 << 10,
+            ring_frames: 512,
+            slots_max: 512,
+            payload_bytes_min: 8 << 10,
             lane_bytes_max: 256 << 20,
             idle: Duration::from_secs(1),
             borrow_bytes_max: 64 << 20,
@@ -73,7 +74,7 @@ impl ShmConfig {
     /// The smallest link that works: for tests of backpressure.
     pub fn smallest() -> Self {
         ShmConfig {
-            ring_frames: 2,
+            ring_frames: 8,
             slots_max: 2,
             payload_bytes_min: PAGE,
             lane_bytes_max: 2 * PAGE,
@@ -90,7 +91,7 @@ impl ShmConfig {
     pub(crate) fn geometry(&self) -> Geometry {
         let payload = self.payload_bytes_min.clamp(PAGE, 1 << 31);
         Geometry::new(
-            self.ring_frames.clamp(2, 1 << 16).next_power_of_two(),
+            self.ring_frames.clamp(8, 1 << 16).next_power_of_two(),
             self.slots_max.clamp(2, 1 << 20).next_power_of_two(),
             payload as u64,
         )

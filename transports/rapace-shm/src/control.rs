@@ -103,6 +103,12 @@ pub trait Platform: Send + Sync + 'static {
     /// The processor that this thread runs on, or `None` if that is not known.
     fn processor() -> Option<u64>;
 
+    /// Has the runtime poll this task again after everything else that is ready: the task that it
+    /// blocks on, timers and sockets included. A task that is woken at once can starve those.
+    fn yield_now(cx: &mut Context<'_>) {
+        cx.waker().wake_by_ref();
+    }
+
     /// An alarm for giving memory back some time after it was last used.
     fn alarm() -> Box<dyn Alarm>;
 }

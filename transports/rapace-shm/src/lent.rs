@@ -16,6 +16,7 @@ use rapace_transport::{Lender, LinkError, Room};
 use crate::control::Platform;
 use crate::heap::{Frozen, Purpose};
 use crate::memory::Memory;
+use crate::ring::RUN_BYTES_MAX;
 use crate::shared::{Shared, lock};
 
 /// Who lends the memory of one end's lane.
@@ -55,6 +56,10 @@ impl<P: Platform> Lender for LaneLender<P> {
 
     fn loan_bytes_max(&self) -> usize {
         self.shared.config.payload_bytes_max()
+    }
+
+    fn encode_bytes_min(&self) -> usize {
+        RUN_BYTES_MAX + 1
     }
 
     fn owns(&self, bytes: &[u8]) -> bool {
@@ -155,10 +160,6 @@ impl<P: Platform> LoanBuf for Lent<P> {
     }
 
     fn freeze(mut self: Box<Self>) -> Bytes {
-        if let Buffer::Staged(bytes) = &mut self.bytes {
-            // Nobody can find this again by its address, so the slot would be held for nothing.
-            return Bytes::from(std::mem::take(bytes));
-        }
         let start = self.as_slice().as_ptr().addr();
         lock(&self.shared.heap).freeze(Frozen {
             slot: self.slot,

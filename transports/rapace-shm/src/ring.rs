@@ -2,13 +2,21 @@
 //!
 //! The writer fills descriptors and then publishes them by storing its head with release order; the
 //! reader loads the head with acquire order, so it sees whole descriptors and everything that was
-//! written before them (their payloads). The reader in turn publishes how many it has consumed, in
+//! written before them (their payloads). A short payload stands in the entries behind its
+//! descriptor. The reader in turn publishes how many it has consumed, in
 //! its own lane, and the writer never overwrites what is not consumed.
 
 use std::sync::atomic::Ordering;
 
 use crate::Memory;
 use crate::layout::{CONSUMED, DESCRIPTOR, Geometry, HEAD};
+
+/// Payloads of at most this many bytes may stand in the ring, in the entries behind their
+/// descriptor: that costs less than a slot, which has to be found and returned.
+pub const RUN_BYTES_MAX: usize = 4 * DESCRIPTOR;
+
+/// The entries that a frame with such a payload takes at most.
+pub const FRAME_ENTRIES_MAX: u64 = 1 + (RUN_BYTES_MAX / DESCRIPTOR) as u64;
 
 /// A descriptor as words.
 pub type Words = [u64; DESCRIPTOR / 8];
@@ -39,16 +47,26 @@ impl Producer {
         }
     }
 
-    /// Whether a descriptor can be written. Looks at the peer's cursor only when the ring seems
+    /// Whether one more descriptor can be written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::has_room_for`].
+    #[inline]
+    pub fn has_room<M: Memory>(&mut self, peer: &M) -> Result<bool, Corrupt> {
+        self.has_room_for(peer, 1)
+    }
+
+    /// Whether `entries` more can be written. Looks at the peer's cursor only when the ring seems
     /// full.
     ///
     /// # Errors
     ///
     /// The peer's cursor went back, or ahead of what was published.
     #[inline]
-    pub fn has_room<M: Memory>(&mut self, peer: &M) -> Result<bool, Corrupt> {
+    pub fn has_room_for<M: Memory>(&mut self, peer: &M, entries: u64) -> Result<bool, Corrupt> {
         let ring = u64::from(self.geometry.ring);
-        if self.written - self.consumed < ring {
+        if self.written + entries - self.consumed <= ring {
             return Ok(true);
         }
         // Acquire pairs with the release in `Consumer::publish`: the peer has read what this side
@@ -58,7 +76,7 @@ impl Producer {
             return Err("its cursor into the ring is out of range");
         }
         self.consumed = consumed;
-        Ok(self.written - self.consumed < ring)
+        Ok(self.written + entries - self.consumed <= ring)
     }
 
     /// Writes a descriptor; the peer sees it after [`Producer::publish`]. Only after
@@ -72,6 +90,24 @@ impl Producer {
             own.store(at + index * 8, *word, Ordering::Relaxed);
         }
         self.written += 1;
+    }
+
+    /// Writes a short payload behind its descriptor: entries like any other, for which there must be
+    /// room.
+    #[inline]
+    pub fn write_run<M: Memory>(&mut self, own: &M, bytes: &[u8]) {
+        debug_assert!(bytes.len() <= RUN_BYTES_MAX);
+        for entry in bytes.chunks(DESCRIPTOR) {
+            debug_assert!(self.written - self.consumed < u64::from(self.geometry.ring));
+            let at = self.geometry.descriptor(self.written);
+            for (index, part) in entry.chunks(8).enumerate() {
+                let mut word = [0; 8];
+                word[..part.len()].copy_from_slice(part);
+                // Relaxed: ordered by the release of the head.
+                own.store(at + index * 8, u64::from_ne_bytes(word), Ordering::Relaxed);
+            }
+            self.written += 1;
+        }
     }
 
     /// Lets the peer see what was written. Says whether there was anything.
@@ -135,6 +171,28 @@ impl Consumer {
         }
         self.read += 1;
         Ok(Some(words))
+    }
+
+    /// Reads a short payload that stands behind the descriptor just read.
+    ///
+    /// # Errors
+    ///
+    /// It is longer than such payloads are, or the peer has not published all of it.
+    #[inline]
+    pub fn read_run<M: Memory>(&mut self, peer: &M, out: &mut [u8]) -> Result<(), Corrupt> {
+        let entries = out.len().div_ceil(DESCRIPTOR) as u64;
+        if out.len() > RUN_BYTES_MAX || self.head - self.read < entries {
+            return Err("a payload that runs beyond what it published");
+        }
+        for entry in out.chunks_mut(DESCRIPTOR) {
+            let at = self.geometry.descriptor(self.read);
+            for (index, part) in entry.chunks_mut(8).enumerate() {
+                let word = peer.load(at + index * 8, Ordering::Relaxed).to_ne_bytes();
+                part.copy_from_slice(&word[..part.len()]);
+            }
+            self.read += 1;
+        }
+        Ok(())
     }
 
     /// Whether there is a descriptor, looking at the peer's head.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use rapace_core::frame::{
     DESCRIPTOR_LEN, Descriptor, Frame, INLINE_LEN, InlineBytes, Loan, Payload, SLOT_INLINE,
+    SLOT_RESERVED,
 };
 use rapace_transport::{FrameSink, LinkError};
 
@@ -14,8 +15,12 @@ use crate::control::Platform;
 use crate::heap::Purpose;
 use crate::lent::Lent;
 use crate::memory::Memory;
-use crate::ring::{Producer, Words};
+use crate::ring::{FRAME_ENTRIES_MAX, Producer, RUN_BYTES_MAX, Words};
 use crate::shared::{Shared, lock};
+
+/// The slot number of a payload that stands in the ring behind its descriptor. The wire reserves it
+/// (\[frame.desc\]), and shared memory uses it.
+pub(crate) const SLOT_RUN: u32 = SLOT_RESERVED;
 
 /// Writes descriptors and payloads into the own lane.
 pub(crate) struct ShmSink<P: Platform> {
@@ -58,12 +63,30 @@ impl<P: Platform> ShmSink<P> {
         if desc.payload_len as usize <= INLINE_LEN {
             // `Frame::new` has written the bytes into the descriptor.
             desc.payload_slot = SLOT_INLINE;
+        } else if desc.payload_len as usize <= RUN_BYTES_MAX {
+            self.write_with_run(desc, &payload);
+            return Ok(());
         } else if let Placed::NotYet(payload) = self.place(&mut desc, payload)? {
             self.held = Some(Frame { desc, payload });
             return Ok(());
         }
         self.producer.write(&*self.shared.own, &words(&desc));
         Ok(())
+    }
+
+    /// Writes a frame with a short payload: all of it in the ring.
+    fn write_with_run(&mut self, mut desc: Descriptor, payload: &Payload) {
+        desc.payload_slot = SLOT_RUN;
+        let own = &*self.shared.own;
+        self.producer.write(own, &words(&desc));
+        if let Some(bytes) = payload.as_slice() {
+            self.producer.write_run(own, bytes);
+        } else {
+            let mut bytes = [0; RUN_BYTES_MAX];
+            let bytes = &mut bytes[..desc.payload_len as usize];
+            payload.copy_to(bytes);
+            self.producer.write_run(own, bytes);
+        }
     }
 
     /// Writes the frame that waits for memory, if there is one. Says whether none waits any more.
@@ -195,6 +218,10 @@ impl<P: Platform> ShmSink<P> {
             place.memory.write(at, run);
             at += run.len();
         }
+        if place.memory.region().is_none() {
+            // The loan's bytes are in private memory until now.
+            place.memory.write(at, run);
+        }
         at += run.len();
         for run in behind {
             place.memory.write(at, run);
@@ -237,18 +264,20 @@ impl<P: Platform> ShmSink<P> {
     }
 
     fn ring_has_room(&mut self) -> Result<bool, LinkError> {
-        let room = self.producer.has_room(&*self.shared.peer);
+        let room = self
+            .producer
+            .has_room_for(&*self.shared.peer, FRAME_ENTRIES_MAX);
         room.map_err(|what| self.shared.corrupt(what))
     }
 
     /// Whether the task should look again instead of sleeping; it is woken for that.
-    fn look_again(&mut self, cx: &Context<'_>) -> bool {
+    fn look_again(&mut self, cx: &mut Context<'_>) -> bool {
         if self.looks >= LOOKS_MAX || !self.shared.spinning_pays.load(Ordering::Relaxed) {
             self.looks = 0;
             return false;
         }
         self.looks += 1;
-        cx.waker().wake_by_ref();
+        P::yield_now(cx);
         true
     }
 

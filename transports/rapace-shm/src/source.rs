@@ -20,9 +20,9 @@ use crate::heap::SEGMENTS_MAX;
 use crate::layout::{Geometry, NAP_DATA, NAP_PROCESSOR, RANG_AT};
 use crate::memory::Memory;
 use crate::nap::Nap;
-use crate::ring::Consumer;
+use crate::ring::{Consumer, RUN_BYTES_MAX};
 use crate::shared::{MAIL_MAX, Shared, lock};
-use crate::sink::{descriptor, inline};
+use crate::sink::{SLOT_RUN, descriptor, inline};
 use crate::spin::{LOOKS, Spinner, Step};
 
 /// Payloads up to this many bytes are copied out: holding a slot costs more than that.
@@ -95,6 +95,8 @@ impl<P: Platform> ShmSource<P> {
                         .corrupt("an inline payload longer than 16 bytes"));
                 }
             }
+        } else if desc.payload_slot == SLOT_RUN {
+            self.run(&desc)?
         } else {
             self.payload(&desc)?
         };
@@ -103,6 +105,20 @@ impl<P: Platform> ShmSource<P> {
             self.publish();
         }
         Ok(Some(Frame { desc, payload }))
+    }
+
+    /// The payload that stands behind its descriptor.
+    fn run(&mut self, desc: &Descriptor) -> Result<Payload, LinkError> {
+        let len = desc.payload_len as usize;
+        if len > RUN_BYTES_MAX {
+            return Err(self
+                .shared
+                .corrupt("a payload in the ring longer than such are"));
+        }
+        let mut bytes = vec![0; len];
+        let read = self.consumer.read_run(&*self.shared.peer, &mut bytes);
+        read.map_err(|what| self.shared.corrupt(what))?;
+        Ok(Payload::Bytes(Bytes::from(bytes)))
     }
 
     /// The payload that a descriptor names.
@@ -237,7 +253,7 @@ impl<P: Platform> ShmSource<P> {
                 if self.shared.ended.load(Ordering::Relaxed) {
                     return self.poll_park(cx);
                 }
-                cx.waker().wake_by_ref();
+                P::yield_now(cx);
                 return Poll::Pending;
             }
             Step::Park => self.shared.spinning_pays.store(false, Ordering::Relaxed),
@@ -249,11 +265,8 @@ impl<P: Platform> ShmSource<P> {
         self.shared.waiting.source.register(cx.waker());
         loop {
             match self.shared.bells.own_data.poll_rung(cx) {
-                Poll::Ready(Ok(())) if self.nap.asleep() => {
-                    self.nap.wake_up(&*self.shared.own);
-                    let rang = self.shared.peer.load(NAP_DATA + RANG_AT, Ordering::Relaxed);
-                    self.spinner.woken(rang, P::now_ns());
-                }
+                // That nap is over; a further one is a different one.
+                Poll::Ready(Ok(())) if self.nap.asleep() => self.wake_up(),
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => {
                     let error = LinkError::Io(error.to_string().into());
@@ -280,6 +293,14 @@ impl<P: Platform> ShmSource<P> {
         }
         self.poll_idle(cx)?;
         Poll::Pending
+    }
+
+    /// Ends a nap, and learns from it.
+    #[cold]
+    fn wake_up(&mut self) {
+        self.nap.wake_up(&*self.shared.own);
+        let rang = self.shared.peer.load(NAP_DATA + RANG_AT, Ordering::Relaxed);
+        self.spinner.woken(rang, P::now_ns());
     }
 
     /// Gives memory back to the system that payloads have not needed for some time.
@@ -319,8 +340,10 @@ impl<P: Platform> FrameSource for ShmSource<P> {
         loop {
             match self.next() {
                 Ok(Some(frame)) => {
+                    if self.nap.asleep() {
+                        self.wake_up();
+                    }
                     self.spinner.frame();
-                    self.nap.wake_up(&*self.shared.own);
                     return Poll::Ready(Ok(frame));
                 }
                 Ok(None) => {}

@@ -22,9 +22,10 @@ pub(crate) const LOOKS: u32 = 24;
 /// What to do about an empty ring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
-    /// Let other tasks run, then look again.
+    /// Look again after the tasks that are ready now.
     Yield,
-    /// Look again for about a microsecond, then let other tasks run.
+    /// Look again for about a microsecond, then let the runtime do everything else that it has to
+    /// do, timers and sockets included, and look again.
     Look,
     /// Park.
     Park,

@@ -125,6 +125,12 @@ pub trait Lender: Send + Sync {
     /// The longest loan with its room, in bytes.
     fn loan_bytes_max(&self) -> usize;
 
+    /// Payloads of fewer bytes than this are sent at least as fast from one's own memory. Who encodes
+    /// a value asks for a loan from this length on. Default: 0.
+    fn encode_bytes_min(&self) -> usize {
+        0
+    }
+
     /// Whether all of `bytes` lie in a frozen loan of this link, so that sending them does not copy
     /// them. By address: the content is not looked at, and what another link lent is foreign.
     fn owns(&self, bytes: &[u8]) -> bool {

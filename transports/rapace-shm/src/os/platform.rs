@@ -1,5 +1,6 @@
 //! This system as one [`Platform`].
 
+use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -33,6 +34,14 @@ impl Platform for Os {
         return Some(rustix::thread::sched_getcpu() as u64);
         #[cfg(not(target_os = "linux"))]
         None
+    }
+
+    fn yield_now(cx: &mut Context<'_>) {
+        // Polled once, it leaves the waker with the runtime; what is left of it does nothing.
+        let mut yielded = std::pin::pin!(tokio::task::yield_now());
+        if yielded.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
     }
 
     fn alarm() -> Box<dyn Alarm> {
