@@ -4,13 +4,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use facet::Facet;
 use rapace_transport::Room;
 
-use crate::call::Call;
+use crate::call::{Call, EncodedCall};
 use crate::error::CallError;
 use crate::loan::{self, LoanMut};
-use crate::method::{Method, ServiceDescriptor};
+use crate::method::{AnyMethod, Method, ServiceDescriptor};
 use crate::runtime::Runtime;
 use crate::session::{Handle, Session};
 use crate::shared::Shared;
@@ -95,6 +96,14 @@ impl Caller {
         R: Facet<'static>,
     {
         Call::new(self.clone(), method, args)
+    }
+
+    /// A call of a method that is known by its schema only: `request` is its arguments as
+    /// [`MethodSchema::json_to_request`](rapace_codec::MethodSchema::json_to_request) encodes them,
+    /// and it resolves to the encoded return value. Methods with streams or tunnels are refused with
+    /// [`CallError::Encode`].
+    pub fn call_encoded(&self, method: &'static dyn AnyMethod, request: Bytes) -> EncodedCall {
+        EncodedCall::new(self.clone(), method, request)
     }
 
     /// Memory of the link for `len` bytes of payload, with room around it for an envelope and a

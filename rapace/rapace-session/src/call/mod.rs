@@ -3,6 +3,7 @@
 //! [`Call`] knows the types; everything else is `raw::RawCall`'s, so that a client of fifty
 //! methods compiles the machinery once.
 
+mod encoded;
 mod raw;
 
 use std::future::Future;
@@ -21,6 +22,7 @@ use crate::encode;
 use crate::error::CallError;
 use crate::method::{AnyMethod, Method};
 use crate::ports::{PortAccept, PortAttach};
+pub use encoded::EncodedCall;
 use raw::{Answer, RawCall, Stage};
 
 /// A call in the making, and then under way.
