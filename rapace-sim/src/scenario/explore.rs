@@ -1,0 +1,111 @@
+//! Crashes at every single event of a scenario.
+
+use super::model::Scenario;
+use super::run::Verdict;
+use super::services::Services;
+use crate::fault::{Fault, What, When};
+use crate::link::LinkKind;
+use crate::program::Restart;
+use crate::time::Nanos;
+use crate::trace::Happening;
+
+/// A process with more events than this is not explored further: the scenario is too long for it.
+const EVENTS_MAX: u64 = 5_000;
+/// After so many failures nothing new is to be learnt.
+const FAILURES_MAX: usize = 8;
+
+/// What came of [`Scenario::crash_everywhere`].
+#[derive(Clone, Debug, Default)]
+pub struct Exploration {
+    /// How many runs it took: one for each crash point.
+    pub runs: u64,
+    /// What went wrong, with the plan that shows it.
+    pub failures: Vec<Verdict>,
+    /// Plugins that had more events than were explored.
+    pub cut_short: Vec<String>,
+}
+
+impl Scenario {
+    /// Runs the scenario once for every event of every plugin, and kills the plugin right before
+    /// that event; a poll of one of its tasks is an event.
+    ///
+    /// A plugin that is never restarted is restarted here, so that the calls that follow can end.
+    /// The scenario's own expectations do not hold then; what every run is checked for does, each
+    /// call must end, and what was read must be a prefix of what was sent.
+    ///
+    /// `progress` hears of every run.
+    pub fn crash_everywhere(
+        &self,
+        transport: LinkKind,
+        services: &Services,
+        mut progress: impl FnMut(&Exploration),
+    ) -> Exploration {
+        let mut world = self.clone();
+        for plugin in &mut world.plugins {
+            if plugin.restart == Restart::Never {
+                plugin.restart = Restart::Backoff {
+                    initial: Nanos::from_millis(5),
+                    max: Nanos::from_millis(5),
+                };
+            }
+        }
+        let mut all = Exploration::default();
+        for plugin in &self.plugins {
+            for n in 1.. {
+                if n > EVENTS_MAX {
+                    all.cut_short.push(plugin.name.clone());
+                    break;
+                }
+                let crash = Fault {
+                    when: When::Event {
+                        process: plugin.name.clone(),
+                        n,
+                    },
+                    what: What::Kill {
+                        process: plugin.name.clone(),
+                    },
+                };
+                let mut plan = self.plan(self.seed);
+                plan.faults.push(crash.clone());
+                let mut verdict = world.run_plan(transport, &plan, services);
+                let trace = verdict.report.trace.as_ref();
+                let happened = trace.is_some_and(|trace| {
+                    trace.events.iter().any(|event| {
+                        matches!(&event.what, Happening::Fault { fault, .. } if *fault == crash)
+                    })
+                });
+                all.runs += 1;
+                verdict.problems = essential(self, &verdict);
+                if !verdict.is_ok() {
+                    all.failures.push(verdict);
+                }
+                progress(&all);
+                if all.failures.len() >= FAILURES_MAX {
+                    return all;
+                }
+                if !happened {
+                    break;
+                }
+            }
+        }
+        all
+    }
+}
+
+/// What is wrong whatever else happens.
+fn essential(scenario: &Scenario, verdict: &Verdict) -> Vec<String> {
+    let report = &verdict.report;
+    let mut problems: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
+    for (call, outcomes) in scenario.calls.iter().zip(&verdict.outcomes) {
+        let made = call.total();
+        if outcomes.len() as u64 != made {
+            let ended = outcomes.len();
+            problems.push(format!("{ended} of {made} calls `{}` ended", call.name));
+        }
+        let mut wrong = outcomes.iter().filter_map(|outcome| outcome.wrong.as_ref());
+        if let Some(wrong) = wrong.next() {
+            problems.push(format!("call `{}` got something wrong: {wrong}", call.name));
+        }
+    }
+    problems
+}

@@ -1,0 +1,400 @@
+//! One call of a script, through the generated clients.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use facet::Facet;
+use futures_util::StreamExt as _;
+use futures_util::future::{Either, join, select};
+use rapace_session::{Call, CallError, Caller, Client as _, StreamError, Streaming, Tunnel};
+use rapace_testbed::TestbedClient;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::model::{Arg, CallScript, HOST, Read, Send as Sends};
+use super::outcome::Ending;
+use super::perform::Seen;
+use super::services::Services;
+use super::workbench::{WorkbenchClient, pattern};
+use crate::process::Process;
+use crate::time::Nanos;
+
+/// A tunnel is written and read in pieces of this many bytes.
+const CHUNK_BYTES: usize = 16 << 10;
+
+/// What a call gave.
+pub(super) struct Got {
+    pub(super) value: Value,
+    /// How its stream ended, if that was before its end.
+    pub(super) stream: Option<(Ending, String)>,
+    /// Items or bytes that were read, for methods that give any.
+    read: Option<(u64, &'static str)>,
+}
+
+impl fmt::Debug for Got {
+    /// As the trace shows it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.read {
+            Some((count, unit)) if self.value.is_null() => write!(f, "{count} {unit}")?,
+            Some((count, unit)) => write!(f, "{}, {count} {unit}", self.value)?,
+            None => write!(f, "{}", self.value)?,
+        }
+        match &self.stream {
+            Some((_, says)) => write!(f, ", then {says}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Got {
+    fn value(value: Value) -> Self {
+        Got {
+            value,
+            stream: None,
+            read: None,
+        }
+    }
+}
+
+type Gets = Result<Got, CallError>;
+
+/// Makes the call and reads what it gives to the end.
+pub(super) async fn invoke(
+    process: Process,
+    call: &CallScript,
+    services: &Services,
+    seen: Seen,
+) -> Gets {
+    let caller = if call.from == HOST {
+        process.caller(&call.to)
+    } else {
+        // A plugin's calls wait until its host is there.
+        process.connected(&call.to).await.caller()
+    };
+    let making = Making {
+        process,
+        call,
+        caller,
+        seen,
+    };
+    let method = &*call.invocation.method;
+    match &*call.invocation.service {
+        "Testbed" => making.testbed(method).await,
+        "Workbench" => making.workbench(method).await,
+        _ => making.other(services).await,
+    }
+}
+
+struct Making<'c> {
+    process: Process,
+    call: &'c CallScript,
+    caller: Caller,
+    seen: Seen,
+}
+
+impl Making<'_> {
+    async fn testbed(self, method: &str) -> Gets {
+        let client = TestbedClient::from_caller(self.caller.clone());
+        match method {
+            "add" => self.unary(client.add(self.arg(0)?, self.arg(1)?)).await,
+            "divide" => self.unary(client.divide(self.arg(0)?, self.arg(1)?)).await,
+            "nap" => self.unary(client.nap(self.arg(0)?)).await,
+            "naps_running" => self.unary(client.naps_running()).await,
+            "boom" => self.unary(client.boom(self.arg(0)?)).await,
+            "echo" => {
+                let data = self.bytes(0)?;
+                let back = self.ends(client.echo(data.clone())).await?;
+                if back != data {
+                    self.seen
+                        .is_wrong(|| "`echo` gave back other bytes".to_owned());
+                }
+                Ok(Got::value(json!(back.len())))
+            }
+            "sum" => {
+                let send = &self.call.send;
+                let numbers = self.outgoing(|n, _| n as i32);
+                let expected = (0..i64::from(send.items)).sum::<i64>();
+                let sum = self.ends(client.sum(numbers)).await?;
+                if sum != expected && !send.keep_open {
+                    self.seen
+                        .is_wrong(|| format!("`sum` gave {sum} instead of {expected}"));
+                }
+                Ok(Got::value(json!(sum)))
+            }
+            "count" => {
+                let items = self.ends(client.count(self.arg(0)?)).await?;
+                self.drain(items, |n| n as u32).await
+            }
+            "relay" => {
+                let items = self.outgoing(text);
+                let back = self.ends(client.relay(items)).await?;
+                let bytes = self.call.send.item_bytes;
+                self.drain(back, move |n| text(n as u32, bytes).to_uppercase())
+                    .await
+            }
+            "pipe" => {
+                let (kept, passed) = Tunnel::pair();
+                let answered = self.ends(client.pipe(passed));
+                let (answered, (count, broken)) = join(answered, self.pump(kept)).await;
+                Ok(Got {
+                    value: json!(answered?),
+                    stream: broken,
+                    read: Some((count, "bytes")),
+                })
+            }
+            _ => Err(CallError::Encode(format!("no such method: {method}").into())),
+        }
+    }
+
+    async fn workbench(self, method: &str) -> Gets {
+        let client = WorkbenchClient::from_caller(self.caller.clone());
+        match method {
+            "life" => self.unary(client.life()).await,
+            "steady" => self.unary(client.steady(self.arg(0)?)).await,
+            "remember" => self.unary(client.remember(self.arg(0)?)).await,
+            "remembered" => self.unary(client.remembered()).await,
+            "die" => self.unary(client.die()).await,
+            "bounce" => {
+                let (depth, data) = (self.arg(0)?, self.bytes(1)?);
+                self.unary(client.bounce(depth, data)).await
+            }
+            "fan" => {
+                let (width, depth, data) = (self.arg(0)?, self.arg(1)?, self.bytes(2)?);
+                self.unary(client.fan(width, depth, data)).await
+            }
+            "drip" => {
+                let bytes = self.arg(1)?;
+                let drip = client.drip(self.arg(0)?, bytes, self.arg(2)?);
+                let items = self.ends(drip).await?;
+                self.drain(items, move |n| pattern(n as u32, bytes)).await
+            }
+            "gulp" => {
+                let items = self.outgoing(pattern);
+                let total = self.ends(client.gulp(items, self.arg(1)?)).await?;
+                let send = &self.call.send;
+                let expected = u64::from(send.items) * u64::from(send.item_bytes);
+                if total != expected && !send.keep_open {
+                    self.seen
+                        .is_wrong(|| format!("`gulp` took {total} bytes instead of {expected}"));
+                }
+                Ok(Got::value(json!(total)))
+            }
+            "ignore" => {
+                let items = self.outgoing(pattern);
+                self.unary(client.ignore(items, self.arg(1)?)).await
+            }
+            _ => Err(CallError::Encode(format!("no such method: {method}").into())),
+        }
+    }
+
+    /// A method of a service of the user's.
+    async fn other(self, services: &Services) -> Gets {
+        let invocation = &self.call.invocation;
+        let known = services.method(&invocation.service, &invocation.method);
+        let Some(method) = known else {
+            let text = format!("there is no method {}", invocation.full_name());
+            return Err(CallError::Encode(text.into()));
+        };
+        let info = method
+            .info()
+            .map_err(|problem| CallError::Encode(problem.to_string().into()))?;
+        let args = invocation.args.iter().map(|arg| match arg {
+            Arg::Json(value) => value.clone(),
+            Arg::Bytes(len) => json!(pattern(0, *len).to_vec()),
+            Arg::Stream | Arg::Tunnel => Value::Null,
+        });
+        let request = info.schema.json_to_request(&Value::Array(args.collect()));
+        let request = request.map_err(|error| CallError::Encode(error.to_string().into()))?;
+        let mut call = self.caller.call_encoded(method, Bytes::from(request));
+        if let Some(deadline) = self.call.deadline {
+            call = call.deadline(deadline.into());
+        }
+        let body = call.await?;
+        if method.spec().oneway {
+            return Ok(Got::value(Value::Null));
+        }
+        match info.schema.ret.postcard_to_json(&body) {
+            Ok(value) => Ok(Got::value(value)),
+            Err(error) => Err(CallError::Decode(error.to_string().into())),
+        }
+    }
+
+    /// The argument in this place.
+    fn arg<T: DeserializeOwned>(&self, at: usize) -> Result<T, CallError> {
+        let value = match self.call.invocation.args.get(at) {
+            Some(Arg::Json(value)) => serde_json::from_value(value.clone()),
+            Some(Arg::Bytes(len)) => serde_json::from_value(json!(text(0, *len))),
+            _ => serde_json::from_value(Value::Null),
+        };
+        value.map_err(|error| CallError::Encode(error.to_string().into()))
+    }
+
+    fn bytes(&self, at: usize) -> Result<Bytes, CallError> {
+        match self.call.invocation.args.get(at) {
+            Some(Arg::Bytes(len)) => Ok(pattern(0, *len)),
+            Some(Arg::Json(Value::String(text))) => Ok(Bytes::from(text.clone())),
+            _ => self.arg::<Vec<u8>>(at).map(Bytes::from),
+        }
+    }
+
+    async fn ends<A, R>(&self, call: Call<A, R>) -> Result<R, CallError>
+    where
+        A: Facet<'static>,
+        R: Facet<'static>,
+    {
+        match self.call.deadline {
+            Some(deadline) => call.deadline(deadline.into()).await,
+            None => call.await,
+        }
+    }
+
+    async fn unary<A, R>(&self, call: Call<A, R>) -> Gets
+    where
+        A: Facet<'static>,
+        R: Facet<'static> + serde::Serialize,
+    {
+        let value = self.ends(call).await?;
+        Ok(Got::value(json!(value)))
+    }
+
+    /// The stream that the script says is sent.
+    fn outgoing<T: Send + 'static>(&self, item: fn(u32, u32) -> T) -> Streaming<T> {
+        let Sends {
+            items,
+            item_bytes,
+            every,
+            keep_open,
+            ..
+        } = self.call.send;
+        let process = self.process.clone();
+        let items = futures_util::stream::iter(0..items).then(move |n| {
+            let process = process.clone();
+            async move {
+                pause(&process, every).await;
+                item(n, item_bytes)
+            }
+        });
+        if keep_open {
+            return Streaming::new(items.chain(futures_util::stream::pending()));
+        }
+        Streaming::new(items)
+    }
+
+    /// Reads a stream as the script says, and compares.
+    async fn drain<T>(&self, mut items: Streaming<T>, expected: impl Fn(u64) -> T) -> Gets
+    where
+        T: Facet<'static> + PartialEq,
+    {
+        let Read {
+            start,
+            every,
+            stop_after,
+        } = self.call.read;
+        pause(&self.process, start).await;
+        let mut count = 0;
+        let mut broken = None;
+        while stop_after != Some(count) {
+            match items.next().await {
+                None => break,
+                Some(Ok(item)) if item == expected(count) => {}
+                Some(Ok(_)) => self
+                    .seen
+                    .is_wrong(|| format!("item {count} of the stream is another one")),
+                Some(Err(error)) => {
+                    broken = Some((Ending::from(&error), error.to_string()));
+                    break;
+                }
+            }
+            count = self.seen.read(1);
+            pause(&self.process, every).await;
+        }
+        Ok(Got {
+            value: Value::Null,
+            stream: broken,
+            read: Some((count, "items")),
+        })
+    }
+
+    /// Writes and reads a tunnel as the script says, and compares; how many bytes came back, and
+    /// why no more.
+    async fn pump(&self, tunnel: Tunnel) -> (u64, Option<(Ending, String)>) {
+        let (mut source, mut sink) = tokio::io::split(tunnel);
+        let Sends {
+            bytes,
+            every,
+            keep_open,
+            ..
+        } = self.call.send;
+        let write = async {
+            let mut at = 0;
+            while at < bytes as usize {
+                pause(&self.process, every).await;
+                let len = CHUNK_BYTES.min(bytes as usize - at);
+                let chunk: Vec<u8> = (at..at + len).map(octet).collect();
+                sink.write_all(&chunk).await?;
+                at += len;
+            }
+            if keep_open {
+                std::future::pending::<()>().await;
+            }
+            sink.shutdown().await
+        };
+        let read = async {
+            pause(&self.process, self.call.read.start).await;
+            let mut buffer = vec![0; CHUNK_BYTES];
+            let mut count = 0;
+            loop {
+                let left = self.call.read.stop_after.map_or(u64::MAX, |stop| stop - count);
+                if left == 0 {
+                    return Ok(());
+                }
+                let room = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                let len = source.read(&mut buffer[..room]).await?;
+                if len == 0 {
+                    return Ok(());
+                }
+                let at = count as usize;
+                if !(at..at + len).map(octet).eq(buffer[..len].iter().copied()) {
+                    self.seen
+                        .is_wrong(|| format!("a byte of the tunnel behind {count} is another one"));
+                }
+                count = self.seen.read(len as u64);
+                pause(&self.process, self.call.read.every).await;
+            }
+        };
+        let (read, write): (Piped<'_>, Piped<'_>) = (Box::pin(read), Box::pin(write));
+        let result = match select(read, write).await {
+            // Whoever has read all that it wanted drops the rest.
+            Either::Left((result, _)) => result,
+            Either::Right((Ok(()), read)) => read.await,
+            Either::Right((Err(error), read)) => read.await.and(Err(error)),
+        };
+        let broken = result.err().map(|error| {
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+            let ending = inner.map_or(Ending::ConnectionLost, |error: &StreamError| error.into());
+            (ending, error.to_string())
+        });
+        (self.seen.read(0), broken)
+    }
+}
+
+type Piped<'a> = Pin<Box<dyn Future<Output = std::io::Result<()>> + Send + 'a>>;
+
+async fn pause(process: &Process, span: Nanos) {
+    if span > Nanos::ZERO {
+        process.sleep(span).await;
+    }
+}
+
+/// The text of item `n`, filled up to a length.
+fn text(n: u32, bytes: u32) -> String {
+    format!("{:.<width$}", format!("item {n} "), width = bytes as usize)
+}
+
+/// The byte of a tunnel at this place.
+fn octet(at: usize) -> u8 {
+    (at ^ (at >> 8)) as u8
+}

@@ -1,0 +1,136 @@
+//! From a scenario to a world, and from what happened there to a verdict.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::model::{HOST, Party, Scenario};
+use super::perform::{Board, Outcome, perform};
+use super::services::Services;
+use super::verdict;
+use crate::link::{LinkConfig, LinkKind};
+use crate::plan::Plan;
+use crate::program::Program;
+use crate::report::Report;
+use crate::world::{World, WorldBuilder};
+
+/// What came of a scenario over one transport.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The scenario's name.
+    pub scenario: String,
+    /// The transport.
+    pub transport: LinkKind,
+    /// What is not as it must be, each a sentence. Empty when all is well.
+    pub problems: Vec<String>,
+    /// How the calls ended: for each [`CallScript`](super::CallScript) those that it made, in the
+    /// order of their ends.
+    pub outcomes: Vec<Vec<Outcome>>,
+    /// What the simulator says of the run, with its trace.
+    pub report: Report,
+}
+
+impl Verdict {
+    /// Whether everything is as it must be.
+    pub fn is_ok(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+impl fmt::Display for Verdict {
+    /// What is wrong, and how to see it again.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, transport) = (&self.scenario, self.transport.name());
+        let seed = self.report.plan.seed;
+        if self.is_ok() {
+            return write!(f, "{name} over {transport} with seed {seed} is fine");
+        }
+        write!(f, "{name} over {transport} with seed {seed} fails:")?;
+        for problem in &self.problems {
+            write!(f, "\n  - {problem}")?;
+        }
+        write!(
+            f,
+            "\nsee it again: cargo sim run {name} --transport {transport} --seed {seed}"
+        )
+    }
+}
+
+impl Scenario {
+    /// Runs it over one transport with its own seed and the standard services.
+    pub fn run(&self, transport: LinkKind) -> Verdict {
+        self.run_with(transport, self.seed, &Services::standard())
+    }
+
+    /// As [`Scenario::run`], with another seed and services of one's own: the ones that it was
+    /// parsed with.
+    pub fn run_with(&self, transport: LinkKind, seed: u64, services: &Services) -> Verdict {
+        self.run_plan(transport, &self.plan(seed), services)
+    }
+
+    /// Its faults with this seed.
+    pub fn plan(&self, seed: u64) -> Plan {
+        Plan {
+            seed,
+            faults: self.faults.iter().map(|script| script.fault.clone()).collect(),
+        }
+    }
+
+    /// As [`Scenario::run_with`], with other faults than its own. Its expectations of faults are
+    /// not checked then, all others are.
+    pub fn run_plan(&self, transport: LinkKind, plan: &Plan, services: &Services) -> Verdict {
+        let (world, board) = self.world(transport, services);
+        let report = world.plan(plan.clone()).trace(true).run();
+        let outcomes: Vec<Vec<Outcome>> = (0..self.calls.len())
+            .map(|call| std::mem::take(&mut *board.outcomes(call)))
+            .collect();
+        Verdict {
+            scenario: self.name.clone(),
+            transport,
+            problems: verdict::problems(self, &outcomes, &report),
+            outcomes,
+            report,
+        }
+    }
+
+    /// The world with its own faults, to be run, shrunk or swept as any other. What the scenario
+    /// expects is not checked then.
+    pub fn builder(&self, transport: LinkKind, services: &Services) -> WorldBuilder {
+        self.world(transport, services).0.plan(self.plan(self.seed))
+    }
+
+    /// The world without faults, and where its calls write down how they end.
+    pub(super) fn world(
+        &self,
+        transport: LinkKind,
+        services: &Services,
+    ) -> (WorldBuilder, Arc<Board>) {
+        let scenario = Arc::new(self.clone());
+        let board = Board::new(&self.calls);
+        let program = |name: &str, party: &Party| {
+            let (scenario, services, board) = (scenario.clone(), services.clone(), board.clone());
+            let program = Program::new().limits(party.limits.clone());
+            let served = party.serves.iter();
+            let program = served.fold(program, |program, name| services.serve(program, name));
+            if !self.calls.iter().any(|call| call.from == name) && name != HOST {
+                return program;
+            }
+            program.main(move |process| {
+                if process.name() == HOST && process.life() == 1 {
+                    // The same world may be run again.
+                    board.begin();
+                }
+                perform(process, scenario.clone(), services.clone(), board.clone())
+            })
+        };
+        let mut world = World::builder().host(HOST, program(HOST, &self.host));
+        for plugin in &self.plugins {
+            let link = LinkConfig {
+                kind: transport,
+                ..plugin.link.clone()
+            };
+            let program = program(&plugin.name, &plugin.party).restart(plugin.restart);
+            world = world.plugin_over(&plugin.name, link, program);
+        }
+        (world, board)
+    }
+}

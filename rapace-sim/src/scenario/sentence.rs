@@ -1,0 +1,493 @@
+//! Faults as sentences: `after images sends its response 3` and `restart images after 20ms`.
+//!
+//! The forms are those in which [`Fault`] prints, so that the plan of a failure can be pasted into a
+//! scenario as it stands.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use super::error::Problem;
+use crate::fault::{DoorbellEffect, Fault, FrameKind, Moment, What, When};
+use crate::time::Nanos;
+
+/// One way to say something. Words in lower case stand for themselves, those in brackets may be
+/// left out, and those in capitals are to be filled in.
+struct Form<T> {
+    pattern: &'static str,
+    make: fn(&[Value]) -> Option<T>,
+}
+
+/// What a word in capitals was filled in with.
+#[derive(Clone, Debug)]
+enum Value {
+    Name(String),
+    Span(Nanos),
+    Number(u64),
+    Kind(FrameKind),
+}
+
+use Value::{Kind, Name, Number, Span};
+
+const WHENS: &[Form<When>] = &[
+    Form {
+        pattern: "at SPAN",
+        make: |v| match v {
+            [Span(at)] => Some(When::At(*at)),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "before event NUMBER of PROCESS",
+        make: |v| match v {
+            [Number(n), Name(process)] => Some(When::Event {
+                process: process.clone(),
+                n: *n,
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "before store NUMBER of PROCESS",
+        make: |v| match v {
+            [Number(n), Name(process)] => Some(When::Store {
+                process: process.clone(),
+                n: *n,
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "after PROCESS sends [its] KIND NUMBER",
+        make: |v| frame(v, Moment::After),
+    },
+    Form {
+        pattern: "before PROCESS sends [its] KIND NUMBER",
+        make: |v| frame(v, Moment::Before),
+    },
+];
+
+fn frame(values: &[Value], moment: Moment) -> Option<When> {
+    let [Name(from), Kind(kind), Number(n)] = values else {
+        return None;
+    };
+    Some(When::Frame {
+        from: from.clone(),
+        kind: *kind,
+        n: *n,
+        moment,
+    })
+}
+
+const WHATS: &[Form<What>] = &[
+    Form {
+        pattern: "kill PROCESS",
+        make: |v| match v {
+            [Name(process)] => Some(What::Kill {
+                process: process.clone(),
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "kill PROCESS after NUMBER more stores",
+        make: |v| match v {
+            [Name(process), Number(stores)] => Some(What::KillAfterStore {
+                process: process.clone(),
+                stores: *stores,
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "restart PROCESS after SPAN",
+        make: |v| match v {
+            [Name(process), Span(after)] => Some(What::Restart {
+                process: process.clone(),
+                after: *after,
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "hang PROCESS for SPAN",
+        make: |v| match v {
+            [Name(process), Span(span)] => Some(What::Hang {
+                process: process.clone(),
+                span: *span,
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "slow PROCESS to SPAN an event for SPAN",
+        make: |v| match v {
+            [Name(process), Span(each), Span(span)] => Some(What::Slow {
+                process: process.clone(),
+                each: *each,
+                span: *span,
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "clock of PROCESS SPAN ahead",
+        make: |v| match v {
+            [Name(process), Span(ahead)] => Some(What::ClockSkew {
+                process: process.clone(),
+                ahead: *ahead,
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "freeze link LINK for SPAN",
+        make: |v| match v {
+            [Name(link), Span(span)] => Some(What::Freeze {
+                link: link.clone(),
+                span: *span,
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "freeze link LINK",
+        make: |v| match v {
+            [Name(link)] => Some(What::Freeze {
+                link: link.clone(),
+                span: Nanos::MAX,
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "thaw link LINK",
+        make: |v| match v {
+            [Name(link)] => Some(What::Thaw { link: link.clone() }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "latency of link LINK SPAN",
+        make: |v| match v {
+            [Name(link), Span(latency)] => Some(What::Latency {
+                link: link.clone(),
+                latency: *latency,
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "window of link LINK NUMBER bytes",
+        make: |v| match v {
+            [Name(link), Number(bytes)] => Some(What::Window {
+                link: link.clone(),
+                bytes: u32::try_from(*bytes).ok()?,
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "reads and writes of link LINK at most NUMBER bytes",
+        make: |v| match v {
+            [Name(link), Number(bytes)] => Some(What::ShortIo {
+                link: link.clone(),
+                bytes: u32::try_from(*bytes).ok()?,
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "cut link LINK",
+        make: |v| match v {
+            [Name(link)] => Some(What::Cut { link: link.clone() }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "cut link LINK from PROCESS on",
+        make: |v| match v {
+            [Name(link), Name(from)] => Some(What::CutHalf {
+                link: link.clone(),
+                from: from.clone(),
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "corrupt byte NUMBER of PROCESS on link LINK by NUMBER",
+        make: |v| match v {
+            [Number(offset), Name(from), Name(link), Number(xor)] => Some(What::Corrupt {
+                link: link.clone(),
+                from: from.clone(),
+                offset: u32::try_from(*offset).ok()?,
+                xor: u8::try_from(*xor).ok()?,
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "doorbells of link LINK delayed by SPAN for SPAN",
+        make: |v| match v {
+            [Name(link), Span(by), Span(span)] => {
+                Some(doorbell(link, DoorbellEffect::Delay(*by), *span))
+            }
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "doorbells of link LINK coalesced for SPAN",
+        make: |v| match v {
+            [Name(link), Span(span)] => Some(doorbell(link, DoorbellEffect::Coalesce, *span)),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "doorbells of link LINK duplicated for SPAN",
+        make: |v| match v {
+            [Name(link), Span(span)] => Some(doorbell(link, DoorbellEffect::Duplicate, *span)),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "exhaust link LINK for SPAN",
+        make: |v| match v {
+            [Name(link), Span(span)] => Some(What::Exhaust {
+                link: link.clone(),
+                span: *span,
+            }),
+            _ => None,
+        },
+    },
+];
+
+fn doorbell(link: &str, effect: DoorbellEffect, span: Nanos) -> What {
+    What::Doorbell {
+        link: link.to_owned(),
+        effect,
+        span,
+    }
+}
+
+/// What a sentence says of when; its problems are offsets into `text`.
+pub(super) fn when(text: &str) -> Result<When, Problem> {
+    read(text, WHENS, "when a fault happens")
+}
+
+/// What a sentence says of what happens; its problems are offsets into `text`.
+pub(super) fn what(text: &str) -> Result<What, Problem> {
+    read(text, WHATS, "what happens")
+}
+
+/// A word and where it stands.
+type Word<'t> = (Range<usize>, &'t str);
+
+fn words(text: &str) -> Vec<Word<'_>> {
+    let start = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
+    text.split_whitespace()
+        .map(|word| (start(word)..start(word) + word.len(), word))
+        .collect()
+}
+
+fn read<T>(text: &str, forms: &[Form<T>], subject: &str) -> Result<T, Problem> {
+    let words = words(text);
+    let mut best: Option<(usize, Problem)> = None;
+    for form in forms {
+        match matches(&words, form.pattern, text.len()) {
+            Ok(values) => {
+                return (form.make)(&values).ok_or_else(|| {
+                    Problem::new(0..text.len(), "a number here is too large")
+                        .hint(format!("the form is `{}`", form.pattern))
+                });
+            }
+            Err((matched, problem)) => {
+                if best.as_ref().is_none_or(|(most, _)| matched > *most) {
+                    best = Some((matched, problem));
+                }
+            }
+        }
+    }
+    match best {
+        // Nothing fits beyond the first word: all forms are as likely to be meant.
+        Some((1.., problem)) => Err(problem),
+        _ => {
+            let mut starts: Vec<&str> = forms
+                .iter()
+                .filter_map(|form| form.pattern.split(' ').next())
+                .collect();
+            starts.dedup();
+            let (span, first) = words.first().cloned().unwrap_or((0..text.len(), ""));
+            let said = format!("`{text}` does not say {subject}");
+            let forms: Vec<&str> = forms.iter().map(|form| form.pattern).collect();
+            let problem = Problem::new(span, said).suggest(first, starts);
+            Err(match problem.hint.as_deref() {
+                Some(hint) if hint.starts_with("did you") => problem,
+                _ => problem.hint(format!("say one of: {}", forms.join("; "))),
+            })
+        }
+    }
+}
+
+/// The values of a form's capitals, or how many of its words fit and what is wrong then.
+fn matches(words: &[Word<'_>], pattern: &str, end: usize) -> Result<Vec<Value>, (usize, Problem)> {
+    let mut values = Vec::new();
+    let mut matched = 0;
+    let mut words = words.iter().peekable();
+    for part in pattern.split(' ') {
+        let optional = part.strip_prefix('[').and_then(|part| part.strip_suffix(']'));
+        if let Some(optional) = optional {
+            words.next_if(|(_, word)| *word == optional);
+            continue;
+        }
+        let fail = |span: Range<usize>, message: String| {
+            let problem = Problem::new(span, message).hint(format!("the form is `{pattern}`"));
+            (matched, problem)
+        };
+        let Some((span, word)) = words.next().cloned() else {
+            return Err(fail(end..end, format!("{} is missing", spoken(part))));
+        };
+        match fill(part, word) {
+            Ok(Some(value)) => values.push(value),
+            Ok(None) => {}
+            Err(why) => return Err(fail(span, why)),
+        }
+        matched += 1;
+    }
+    match words.next() {
+        None => Ok(values),
+        Some((span, _)) => {
+            let span = span.start..end;
+            let problem = Problem::new(span, "this is too much");
+            Err((matched, problem.hint(format!("the form is `{pattern}`"))))
+        }
+    }
+}
+
+/// What a missing part of a form is called.
+fn spoken(part: &str) -> String {
+    match part {
+        "SPAN" => "a span of time".to_owned(),
+        "NUMBER" => "a number".to_owned(),
+        "PROCESS" => "the name of a process".to_owned(),
+        "LINK" => "the name of a link".to_owned(),
+        "KIND" => "a kind of frame".to_owned(),
+        word => format!("`{word}`"),
+    }
+}
+
+fn fill(part: &str, word: &str) -> Result<Option<Value>, String> {
+    let value = match part {
+        "SPAN" => Span(word.parse::<Nanos>().map_err(|error| error.to_string())?),
+        "NUMBER" => {
+            let parsed = match word.strip_prefix("0x") {
+                Some(hex) => u64::from_str_radix(hex, 16),
+                None => word.replace('_', "").parse(),
+            };
+            Number(parsed.map_err(|_| format!("`{word}` is no number"))?)
+        }
+        "PROCESS" | "LINK" => Name(word.to_owned()),
+        "KIND" => {
+            let mut kinds = FrameKind::ALL.iter().chain([&FrameKind::Any]);
+            let kind = kinds.find(|kind| kind.name() == word).ok_or_else(|| {
+                let names: Vec<&str> = FrameKind::ALL.iter().map(|kind| kind.name()).collect();
+                format!(
+                    "`{word}` is no kind of frame; there is frame (any of them), {}",
+                    names.join(", ")
+                )
+            })?;
+            Kind(*kind)
+        }
+        _ if part == word => return Ok(None),
+        _ => return Err(format!("`{part}` is expected instead of `{word}`")),
+    };
+    Ok(Some(value))
+}
+
+/// A fault that cannot be read; see [`Fault`]'s `FromStr`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BadFault {
+    message: String,
+}
+
+impl fmt::Display for BadFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for BadFault {}
+
+/// A fault in one sentence, `when: what`; its problems are offsets into `text`.
+pub(super) fn fault(text: &str) -> Result<Fault, Problem> {
+    let Some(colon) = text.find(':') else {
+        return Err(Problem::new(0..text.len(), "a fault needs a colon")
+            .hint("write `WHEN: WHAT`, for example `at 20ms: kill images`"));
+    };
+    let shifted = |problem: Problem| Problem {
+        span: problem.span.start + colon + 1..problem.span.end + colon + 1,
+        ..problem
+    };
+    Ok(Fault {
+        when: when(&text[..colon])?,
+        what: what(&text[colon + 1..]).map_err(shifted)?,
+    })
+}
+
+impl FromStr for Fault {
+    type Err = BadFault;
+
+    /// Reads what a fault prints.
+    ///
+    /// ```
+    /// let text = "after images sends its response 3: restart images after 20ms";
+    /// let fault: rapace_sim::Fault = text.parse().unwrap();
+    /// assert_eq!(fault.to_string(), text);
+    /// ```
+    fn from_str(text: &str) -> Result<Self, BadFault> {
+        fault(text).map_err(|problem| BadFault {
+            message: match problem.hint {
+                Some(hint) => format!("{}; {hint}", problem.message),
+                None => problem.message,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Cast, Plan};
+
+    #[test]
+    fn every_fault_is_read_as_it_is_printed() {
+        let mut seen = 0;
+        for seed in 0..2_000 {
+            for fault in Plan::swarm(seed, &Cast::standard()).faults {
+                let text = fault.to_string();
+                assert_eq!(text.parse().as_ref(), Ok(&fault), "{text}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 1_000);
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_which_form_was_meant() {
+        let cases = [
+            ("at 20ms: hang images", "`for` is missing"),
+            ("at 20ms: hang images for soon", "span of time"),
+            ("at 20ms: kil images", "did you mean `kill`?"),
+            ("after a sends respnse 3: kill a", "no kind of frame"),
+            ("after a sends response: kill a", "a number is missing"),
+            ("at 20ms: window of link a 5000000000 bytes", "too large"),
+            ("at 20ms: cut link a now", "the form is `cut link LINK"),
+            ("kill a", "needs a colon"),
+            ("", "needs a colon"),
+            (":", "say one of"),
+        ];
+        for (text, expected) in cases {
+            let error = text.parse::<Fault>().expect_err(text).to_string();
+            assert!(error.contains(expected), "{text:?} gives {error:?}");
+        }
+    }
+}

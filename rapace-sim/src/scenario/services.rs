@@ -1,0 +1,132 @@
+//! The services that scenarios can call by name.
+
+use std::sync::Arc;
+
+use rapace_codec::MethodSchema;
+use rapace_session::{Client, Service};
+use rapace_session::method::{AnyMethod, ServiceDescriptor};
+use rapace_testbed::{Subject, TestbedClient, TestbedServer};
+
+use super::workbench::{Bench, WorkbenchClient, WorkbenchServer, stale};
+use crate::process::Process;
+use crate::program::Program;
+
+type Add = Arc<dyn Fn(Program) -> Program + Send + Sync>;
+
+/// Services by name: how processes serve them, and which methods they have.
+///
+/// The standard ones are [`Testbed`](rapace_testbed::Testbed), [`Workbench`](super::Workbench) and
+/// `StaleTestbed`, a testbed of another version, which is served only where a scenario asks for it.
+#[derive(Clone)]
+pub struct Services {
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    name: &'static str,
+    /// `None` for those that pretend to be another one.
+    descriptor: Option<&'static ServiceDescriptor>,
+    add: Add,
+}
+
+impl Services {
+    /// The testbed and the workbench.
+    pub fn standard() -> Self {
+        let none = Services {
+            entries: Vec::new(),
+        };
+        let mut services = none
+            .with::<TestbedClient, _>(|_| TestbedServer::new(Subject))
+            .with::<WorkbenchClient, _>(|process| WorkbenchServer::new(Bench::new(process)));
+        services.entries.push(Entry {
+            name: "StaleTestbed",
+            descriptor: None,
+            add: Arc::new(|program| program.serve(|| stale::TestbedServer::new(stale::Stale))),
+        });
+        services
+    }
+
+    /// One more: `.with::<FooClient, _>(|process| FooServer::new(Foo))`. Scenarios call its methods
+    /// with JSON; methods with streams or tunnels can be served but not called from a script.
+    pub fn with<C, S>(mut self, serve: impl Fn(&Process) -> S + Send + Sync + 'static) -> Self
+    where
+        C: Client,
+        S: Service,
+    {
+        let descriptor = C::descriptor();
+        let serve = Arc::new(serve);
+        self.entries.push(Entry {
+            name: descriptor.name(),
+            descriptor: Some(descriptor),
+            add: Arc::new(move |program| {
+                let serve = serve.clone();
+                program.serve_with(move |process| serve(process))
+            }),
+        });
+        self
+    }
+
+    /// The names of all of them.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.entries.iter().map(|entry| entry.name).collect()
+    }
+
+    /// Those that a process serves when its script says nothing.
+    pub(super) fn by_default(&self) -> Vec<String> {
+        let entries = self.entries.iter();
+        let served = entries.filter(|entry| entry.descriptor.is_some());
+        served.map(|entry| entry.name.to_owned()).collect()
+    }
+
+    /// Has a program serve the service of this name.
+    pub(super) fn serve(&self, program: Program, name: &str) -> Program {
+        let mut entries = self.entries.iter();
+        match entries.find(|entry| entry.name == name) {
+            Some(entry) => (entry.add)(program),
+            None => program,
+        }
+    }
+
+    /// The methods of a service that can be called.
+    pub(super) fn methods(&self, service: &str) -> Vec<&'static str> {
+        let methods = self.descriptor(service).map(ServiceDescriptor::methods);
+        let methods = methods.unwrap_or_default().iter();
+        methods.map(|method| method.spec().name).collect()
+    }
+
+    pub(super) fn method(&self, service: &str, method: &str) -> Option<&'static dyn AnyMethod> {
+        let mut methods = self.descriptor(service)?.methods().iter();
+        methods
+            .find(|known| known.spec().name == method)
+            .copied()
+    }
+
+    /// The types of a method, or why they cannot be had.
+    pub(super) fn schema(&self, service: &str, method: &str) -> Result<MethodSchema, String> {
+        let known = self
+            .method(service, method)
+            .ok_or_else(|| format!("`{service}` has no method `{method}`"))?;
+        let info = known.info().map_err(|problem| problem.to_string())?;
+        Ok(info.schema.clone())
+    }
+
+    fn descriptor(&self, service: &str) -> Option<&'static ServiceDescriptor> {
+        let mut entries = self.entries.iter();
+        entries
+            .find(|entry| entry.name == service)
+            .and_then(|entry| entry.descriptor)
+    }
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Services::standard()
+    }
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Services").field(&self.names()).finish()
+    }
+}

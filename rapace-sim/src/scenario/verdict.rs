@@ -1,0 +1,182 @@
+//! Comparing what happened with what was expected, in sentences.
+
+use super::model::{CallScript, Scenario};
+use super::outcome::Ending;
+use super::perform::Outcome;
+use crate::fault::Fault;
+use crate::report::Report;
+use crate::time::Nanos;
+use crate::trace::{Happening, ProcessChange};
+
+/// Of many calls of a kind, only so many are reported.
+const SAME_MAX: usize = 3;
+
+pub(super) fn problems(
+    scenario: &Scenario,
+    outcomes: &[Vec<Outcome>],
+    report: &Report,
+) -> Vec<String> {
+    let mut problems: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
+    for (call, outcomes) in scenario.calls.iter().zip(outcomes) {
+        of_call(call, outcomes, &mut problems);
+    }
+    of_faults(scenario, report, &mut problems);
+    of_world(scenario, report, &mut problems);
+    problems
+}
+
+fn of_call(call: &CallScript, outcomes: &[Outcome], problems: &mut Vec<String>) {
+    let who = format!("call `{}` (line {})", call.name, call.line);
+    let made = call.total();
+    if outcomes.len() as u64 != made {
+        problems.push(format!(
+            "{who}: {} of {made} calls ended; the others never did",
+            outcomes.len()
+        ));
+    }
+    let wrong: Vec<String> = outcomes
+        .iter()
+        .filter_map(|outcome| judge(call, outcome))
+        .collect();
+    for text in wrong.iter().take(SAME_MAX) {
+        problems.push(format!("{who} {text}"));
+    }
+    if wrong.len() > SAME_MAX {
+        problems.push(format!("{who}: {} more like this", wrong.len() - SAME_MAX));
+    }
+}
+
+/// What is wrong with one outcome, as the rest of a sentence.
+fn judge(call: &CallScript, outcome: &Outcome) -> Option<String> {
+    let expect = &call.expect;
+    if let Some(wrong) = &outcome.wrong {
+        return Some(format!("got something wrong: {wrong}"));
+    }
+    match &outcome.ended {
+        Ok(value) => {
+            if !expect.fails.is_empty() {
+                let should = listed(&expect.fails);
+                return Some(format!("should fail with {should}, but it returned {value}"));
+            }
+            if let Some(wanted) = &expect.returns
+                && wanted != value
+            {
+                return Some(format!("should return {wanted}, but it returned {value}"));
+            }
+        }
+        Err((ending, says)) => {
+            let allowed: Vec<Ending> = expect.fails.iter().chain(&expect.may_fail).copied().collect();
+            if !allowed.contains(ending) {
+                let should = match (&expect.returns, allowed.is_empty()) {
+                    (Some(wanted), true) => format!("should return {wanted}"),
+                    (None, true) => "should succeed".to_owned(),
+                    (_, false) => format!("should fail with {}", listed(&allowed)),
+                };
+                return Some(format!("{should}, but it failed with `{ending}`: {says}"));
+            }
+            if let Some(wanted) = &expect.says
+                && !says.contains(wanted.as_str())
+            {
+                return Some(format!("should say `{wanted}`, but it said: {says}"));
+            }
+        }
+    }
+    let took = outcome.over - outcome.begun;
+    if let Some(within) = expect.within
+        && took > within
+    {
+        return Some(format!("should end within {within}, but it took {took}"));
+    }
+    if let Some(least) = expect.not_before
+        && took < least
+    {
+        return Some(format!("should take at least {least}, but it took {took}"));
+    }
+    let (least, most) = expect.reads.unwrap_or((0, u64::MAX));
+    if !(least..=most).contains(&outcome.reads) {
+        let wanted = match (least, most) {
+            _ if least == most => least.to_string(),
+            (_, u64::MAX) => format!("at least {least}"),
+            (0, _) => format!("at most {most}"),
+            _ => format!("{least} to {most}"),
+        };
+        return Some(format!("should read {wanted}, but it read {}", outcome.reads));
+    }
+    None
+}
+
+fn listed(endings: &[Ending]) -> String {
+    let words: Vec<String> = endings.iter().map(|ending| format!("`{ending}`")).collect();
+    words.join(" or ")
+}
+
+/// A fault that hit nothing makes a scenario say less than it seems to.
+fn of_faults(scenario: &Scenario, report: &Report, problems: &mut Vec<String>) {
+    let own = scenario.faults.iter().map(|script| &script.fault);
+    if !own.eq(report.plan.faults.iter()) {
+        return;
+    }
+    let mut happened: Vec<(&Fault, bool)> = events(report)
+        .filter_map(|event| match event {
+            Happening::Fault { fault, hit } => Some((fault, *hit)),
+            _ => None,
+        })
+        .collect();
+    for script in scenario.faults.iter().filter(|script| !script.may_miss) {
+        let place = happened.iter().position(|(fault, _)| **fault == script.fault);
+        let what = format!("fault `{}` (line {})", script.fault, script.line);
+        match place.map(|at| happened.remove(at)) {
+            Some((_, true)) => {}
+            Some((_, false)) => problems.push(format!("{what} came when there was nothing to hit")),
+            None => problems.push(format!("{what} never came")),
+        }
+    }
+}
+
+fn of_world(scenario: &Scenario, report: &Report, problems: &mut Vec<String>) {
+    let expect = &scenario.expect;
+    for mark in &expect.marks {
+        if report.marks.get(mark).is_none_or(|count| *count == 0) {
+            problems.push(format!("the mark `{mark}` was never reached"));
+        }
+    }
+    for (plugin, wanted) in &expect.lives {
+        let lives = changes(report, plugin)
+            .filter(|change| **change == ProcessChange::Spawned)
+            .count() as u64;
+        if lives != *wanted {
+            problems.push(format!("{plugin} should have {wanted} lives, but it had {lives}"));
+        }
+    }
+    for process in &expect.dead {
+        let alive = changes(report, process).last().is_none_or(|change| {
+            !matches!(
+                change,
+                ProcessChange::Killed | ProcessChange::Exited(_) | ProcessChange::Panicked(_)
+            )
+        });
+        if alive {
+            problems.push(format!("{process} should be dead at the end, but it lives"));
+        }
+    }
+    if let Some(by) = expect.over_by
+        && report.virtual_time > by
+    {
+        let took = Nanos(report.virtual_time.0 / 1_000 * 1_000);
+        problems.push(format!("all should be over by {by}, but it took until {took}"));
+    }
+}
+
+fn events(report: &Report) -> impl Iterator<Item = &Happening> {
+    let trace = report.trace.iter();
+    trace.flat_map(|trace| trace.events.iter().map(|event| &event.what))
+}
+
+fn changes<'r>(report: &'r Report, name: &str) -> impl Iterator<Item = &'r ProcessChange> {
+    events(report).filter_map(move |event| match event {
+        Happening::Process {
+            process, change, ..
+        } if process == name => Some(change),
+        _ => None,
+    })
+}
