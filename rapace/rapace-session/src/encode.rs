@@ -298,6 +298,9 @@ impl<'a> Planned<'a> {
 }
 
 fn lend(lender: &dyn Lender, len: usize) -> Option<Loan> {
+    if len < lender.encode_bytes_min() {
+        return None;
+    }
     let mut loan = lender.try_loan(Room::exact(len))?;
     // A lender that keeps to its contract never fails this.
     (loan.0.as_mut_slice().len() == len).then_some(loan)
