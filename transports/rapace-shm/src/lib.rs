@@ -47,6 +47,8 @@ pub use config::{ShmConfig, Spin};
 pub use control::{Alarm, Control, Incoming, Outgoing, Platform};
 pub use doorbell::Doorbell;
 pub use memory::{Memory, Region};
+#[cfg(unix)]
+pub use os::{Listener, Os, SetUpError, connect, from_socket, pair, socket_pair};
 pub use transport::{Parts, ShmTransport, prepare_lane};
 
 #[cfg(windows)]

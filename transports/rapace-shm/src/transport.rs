@@ -57,6 +57,16 @@ pub fn prepare_lane<M: Memory>(memory: &M, config: &ShmConfig) {
     config.geometry().write(memory);
 }
 
+/// What a link of this configuration says of itself.
+pub(crate) fn link_info(config: &ShmConfig) -> LinkInfo {
+    LinkInfo {
+        kind: "shm",
+        deadline: DeadlineForm::Monotonic,
+        payload_bytes_max: config.payload_bytes_max() as u32,
+        gather_bytes_min: 4 * 1024,
+    }
+}
+
 impl<P: Platform> ShmTransport<P> {
     /// One end of a link.
     ///
@@ -105,12 +115,7 @@ impl<P: Platform> ShmTransport<P> {
 
 impl<P: Platform> Transport for ShmTransport<P> {
     fn info(&self) -> LinkInfo {
-        LinkInfo {
-            kind: "shm",
-            deadline: DeadlineForm::Monotonic,
-            payload_bytes_max: self.shared.config.payload_bytes_max() as u32,
-            gather_bytes_min: 4 * 1024,
-        }
+        link_info(&self.shared.config)
     }
 
     fn lender(&self) -> Option<Arc<dyn Lender>> {

@@ -10,7 +10,7 @@
 //! | `fallback` | memory files and bells of other Unix systems |
 //! | `record` | the fixed records on the control socket |
 //! | [`socket`] | [`Socket`]: records and descriptors in, records and descriptors out; death |
-//! | [`set_up`] | from a socket to a transport: [`from_socket`], [`pair`], [`SetUpError`] |
+//! | [`set_up`] | from a socket to a transport: [`from_socket`], [`pair`], [`SetUp`], [`SetUpError`] |
 //! | [`address`] | [`Address`]: where a listener is |
 //! | [`listener`] | [`Listener`], [`connect`], and the life of a socket's file |
 //! | [`platform`] | [`Os`]: the above as one [`Platform`](crate::Platform); clock, processor, alarm |
@@ -52,5 +52,5 @@ pub use error::SystemError;
 pub use listener::{Listener, connect};
 pub use mapping::Mapping;
 pub use platform::Os;
-pub use set_up::{SET_UP_TIMEOUT, SetUpError, from_socket, pair, socket_pair};
+pub use set_up::{SET_UP_TIMEOUT, SetUp, SetUpError, from_socket, pair, socket_pair};
 pub use socket::Socket;

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 use std::{fmt, io};
 
-use rapace_transport::LinkError;
+use rapace_transport::{Death, LinkError, LinkInfo};
 
 use super::address::Address;
 use super::bell::Bell;
@@ -35,11 +35,16 @@ pub const SET_UP_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 ///
 /// See [`SetUpError`].
+///
+/// # Panics
+///
+/// In a tokio runtime without I/O or without time.
 pub async fn from_socket(
     socket: OwnedFd,
     config: ShmConfig,
 ) -> Result<ShmTransport<Os>, SetUpError> {
-    match tokio::time::timeout(SET_UP_TIMEOUT, set_up(socket, config)).await {
+    let begun = SetUp::begin(socket, config)?;
+    match tokio::time::timeout(SET_UP_TIMEOUT, begun.finish()).await {
         Ok(done) => done,
         Err(_) => Err(SetUpError::TimedOut),
     }
@@ -80,35 +85,145 @@ pub async fn pair(config: ShmConfig) -> Result<(ShmTransport<Os>, ShmTransport<O
     futures_util::future::try_join(one, other).await
 }
 
-async fn set_up(socket: OwnedFd, config: ShmConfig) -> Result<ShmTransport<Os>, SetUpError> {
-    let control = Socket::new(socket).map_err(SetUpError::System)?;
+/// This side of a link, before the peer has done anything: [`from_socket`] in two steps, for who
+/// has to know that the local part works before there is a peer.
+#[derive(Debug)]
+pub struct SetUp {
+    config: ShmConfig,
+    control: Socket,
+    own: Mapping,
+    own_data: Bell,
+    own_room: Bell,
+    for_peer: ForPeer,
+}
 
-    let own = memory_file::create(config.lane_len_bytes()).map_err(SetUpError::System)?;
-    crate::prepare_lane(&own, &config);
-    let (own_data, data_for_peer) = Bell::create().map_err(SetUpError::System)?;
-    let (own_room, room_for_peer) = Bell::create().map_err(SetUpError::System)?;
-    let process = own_process();
-    let record = Record::Hello {
-        bytes: own.len_bytes() as u64,
-        with_process: process.is_some(),
-    };
-    let lane = own.take_file().map_err(SetUpError::System)?;
-    let mut descriptors = vec![lane.as_fd(), data_for_peer.as_fd(), room_for_peer.as_fd()];
-    descriptors.extend(process.as_ref().map(AsFd::as_fd));
-    let sent = poll_fn(|cx| control.poll_send_record(cx, record, &descriptors)).await;
-    drop(descriptors);
-    // The peer has them now; a link that stands does without.
-    drop((lane, data_for_peer, room_for_peer, process));
-    match sent {
-        Ok(()) => {}
-        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => return Err(SetUpError::HungUp),
-        Err(err) if err.kind() == io::ErrorKind::ConnectionReset => return Err(SetUpError::HungUp),
-        Err(err) => return Err(SetUpError::System(err)),
+/// What the peer gets. A link that stands does without these descriptors.
+#[derive(Debug)]
+struct ForPeer {
+    lane: OwnedFd,
+    data: OwnedFd,
+    room: OwnedFd,
+    process: Option<OwnedFd>,
+}
+
+impl SetUp {
+    /// Makes this side's lane and bells. Needs nothing of the peer, and neither waits nor sends.
+    ///
+    /// # Errors
+    ///
+    /// [`SetUpError::System`]: no memory or no descriptor is left, for example.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with I/O.
+    pub fn begin(socket: OwnedFd, config: ShmConfig) -> Result<Self, SetUpError> {
+        Self::begin_here(socket, config).map_err(SetUpError::System)
     }
 
-    let hello = poll_fn(|cx| control.poll_receive(cx)).await;
+    fn begin_here(socket: OwnedFd, config: ShmConfig) -> io::Result<Self> {
+        let control = Socket::new(socket)?;
+        let own = memory_file::create(config.lane_len_bytes())?;
+        crate::prepare_lane(&own, &config);
+        let (own_data, data) = Bell::create()?;
+        let (own_room, room) = Bell::create()?;
+        let for_peer = ForPeer {
+            lane: own.take_file()?,
+            data,
+            room,
+            process: own_process(),
+        };
+        Ok(SetUp {
+            config,
+            control,
+            own,
+            own_data,
+            own_room,
+            for_peer,
+        })
+    }
+
+    /// What the link will say of itself.
+    pub fn info(&self) -> LinkInfo {
+        crate::transport::link_info(&self.config)
+    }
+
+    /// Exchanges the descriptors with the peer, however long it takes for its part.
+    ///
+    /// Cancel safe: nothing is left behind, and the peer sees the hang-up.
+    ///
+    /// # Errors
+    ///
+    /// See [`SetUpError`]; never [`SetUpError::TimedOut`].
+    pub async fn finish(self) -> Result<ShmTransport<Os>, SetUpError> {
+        let SetUp {
+            config,
+            control,
+            own,
+            own_data,
+            own_room,
+            for_peer,
+        } = self;
+        send_hello(&control, own.len_bytes() as u64, &for_peer).await?;
+        drop(for_peer);
+        let Hello {
+            bytes,
+            lane,
+            data,
+            room,
+            process,
+        } = receive_hello(&control).await?;
+        let peer = open(lane, bytes)?;
+        let peer_data = Bell::of_peer(data).map_err(SetUpError::System)?;
+        let peer_room = Bell::of_peer(room).map_err(SetUpError::System)?;
+        if let Some(process) = process
+            && control.watch_process(process).is_err()
+        {
+            let what = "what it sent as its process cannot be watched";
+            return Err(SetUpError::Malformed(what.into()));
+        }
+        let parts = Parts {
+            own,
+            peer,
+            own_data,
+            own_room,
+            peer_data,
+            peer_room,
+            control,
+        };
+        ShmTransport::new(parts, config).map_err(|err| match err {
+            LinkError::Malformed(what) => SetUpError::Malformed(what.as_ref().to_owned().into()),
+            err => SetUpError::Link(err),
+        })
+    }
+}
+
+async fn send_hello(control: &Socket, bytes: u64, sent: &ForPeer) -> Result<(), SetUpError> {
+    let record = Record::Hello {
+        bytes,
+        with_process: sent.process.is_some(),
+    };
+    let mut descriptors = vec![sent.lane.as_fd(), sent.data.as_fd(), sent.room.as_fd()];
+    descriptors.extend(sent.process.as_ref().map(AsFd::as_fd));
+    let sent = poll_fn(|cx| control.poll_send_record(cx, record, &descriptors)).await;
+    sent.map_err(|err| match err.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => SetUpError::HungUp,
+        _ => SetUpError::System(err),
+    })
+}
+
+/// What the peer has sent.
+struct Hello {
+    bytes: u64,
+    lane: OwnedFd,
+    data: OwnedFd,
+    room: OwnedFd,
+    process: Option<OwnedFd>,
+}
+
+async fn receive_hello(control: &Socket) -> Result<Hello, SetUpError> {
+    let received = poll_fn(|cx| control.poll_receive(cx)).await;
     let malformed = |what: &'static str| Err(SetUpError::Malformed(what.into()));
-    let (bytes, descriptors) = match hello.map_err(SetUpError::System)? {
+    let (bytes, descriptors) = match received.map_err(SetUpError::System)? {
         Received::Record(Record::Hello { bytes, .. }, descriptors) => (bytes, descriptors),
         Received::Record(..) => return malformed("its first record is no hello"),
         Received::HungUp => return Err(SetUpError::HungUp),
@@ -119,32 +234,16 @@ async fn set_up(socket: OwnedFd, config: ShmConfig) -> Result<ShmTransport<Os>, 
         Received::Malformed(what) => return malformed(what),
     };
     let mut descriptors = descriptors.into_iter();
-    let (Some(lane), Some(data), Some(room)) =
-        (descriptors.next(), descriptors.next(), descriptors.next())
-    else {
-        return malformed("its hello lacks descriptors");
-    };
-    let peer = open(lane, bytes)?;
-    let peer_data = Bell::of_peer(data).map_err(SetUpError::System)?;
-    let peer_room = Bell::of_peer(room).map_err(SetUpError::System)?;
-    if let Some(process) = descriptors.next()
-        && control.watch_process(process).is_err()
-    {
-        return malformed("what it sent as its process cannot be watched");
+    match (descriptors.next(), descriptors.next(), descriptors.next()) {
+        (Some(lane), Some(data), Some(room)) => Ok(Hello {
+            bytes,
+            lane,
+            data,
+            room,
+            process: descriptors.next(),
+        }),
+        _ => malformed("its hello lacks descriptors"),
     }
-    let parts = Parts {
-        own,
-        peer,
-        own_data,
-        own_room,
-        peer_data,
-        peer_room,
-        control,
-    };
-    ShmTransport::new(parts, config).map_err(|err| match err {
-        LinkError::Malformed(what) => SetUpError::Malformed(what.as_ref().to_owned().into()),
-        err => SetUpError::Link(err),
-    })
 }
 
 fn open(lane: OwnedFd, bytes: u64) -> Result<Mapping, SetUpError> {
@@ -246,6 +345,23 @@ impl std::error::Error for SetUpError {
             SetUpError::Address { source, .. } => Some(source),
             SetUpError::Link(err) => Some(err),
             _ => None,
+        }
+    }
+}
+
+impl From<SetUpError> for LinkError {
+    /// For links that are set up while somebody waits for their first frame already.
+    fn from(error: SetUpError) -> Self {
+        let text = error.to_string();
+        match error {
+            SetUpError::HungUp => LinkError::PeerDied(Death::seen(text)),
+            SetUpError::Version { .. } | SetUpError::Malformed(_) => {
+                LinkError::Malformed(text.into())
+            }
+            SetUpError::TimedOut | SetUpError::System(_) | SetUpError::Address { .. } => {
+                LinkError::Io(text.into())
+            }
+            SetUpError::Link(error) => error,
         }
     }
 }
