@@ -9,7 +9,6 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,7 +34,7 @@ pub(crate) enum TakeError {
 }
 
 /// What the variable says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Handover {
     pub(crate) wire: Wire,
     fd: RawFd,
@@ -44,10 +43,10 @@ pub(crate) struct Handover {
 
 impl Handover {
     /// Describes the child's end of a link.
-    pub(crate) fn of(wire: Wire, socket: &OwnedFd) -> io::Result<Self> {
+    pub(crate) fn of(wire: &Wire, socket: &OwnedFd) -> io::Result<Self> {
         let inode = rustix::fs::fstat(socket.as_fd())?.st_ino;
         Ok(Handover {
-            wire,
+            wire: wire.clone(),
             fd: socket.as_raw_fd(),
             inode,
         })
@@ -59,7 +58,7 @@ impl Handover {
     }
 
     /// Takes this process's end of the link.
-    pub(crate) fn take() -> Result<(Wire, UnixStream), TakeError> {
+    pub(crate) fn take() -> Result<(Wire, OwnedFd), TakeError> {
         let Some(value) = std::env::var_os(VARIABLE) else {
             return Err(TakeError::NotStartedByHost);
         };
@@ -74,7 +73,7 @@ impl Handover {
             TAKEN.store(false, Ordering::Relaxed);
             return Err(TakeError::NotStartedByHost);
         };
-        Ok((handover.wire, UnixStream::from(socket)))
+        Ok((handover.wire, socket))
     }
 }
 
@@ -104,17 +103,22 @@ impl FromStr for Handover {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     #[test]
     fn a_handover_survives_the_environment() {
-        let handover = Handover {
-            wire: Wire::Stream,
-            fd: 17,
-            inode: 81_234,
-        };
-        assert_eq!(handover.to_string(), "stream:17:81234");
-        assert_eq!("stream:17:81234".parse(), Ok(handover));
+        for wire in [Wire::Stream, Wire::default()] {
+            let handover = Handover {
+                fd: 17,
+                inode: 81_234,
+                wire,
+            };
+            let text = format!("{}:17:81234", handover.wire.name());
+            assert_eq!(handover.to_string(), text);
+            assert_eq!(text.parse(), Ok(handover));
+        }
         for bad in [
             "",
             "stream",
@@ -131,8 +135,8 @@ mod tests {
     fn only_the_socket_that_was_handed_over_is_adopted() {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
         let theirs = OwnedFd::from(theirs);
-        let told = Handover::of(Wire::Stream, &theirs).expect("a handover");
-        let other = Handover::of(Wire::Stream, &OwnedFd::from(ours)).expect("a handover");
+        let told = Handover::of(&Wire::Stream, &theirs).expect("a handover");
+        let other = Handover::of(&Wire::Stream, &OwnedFd::from(ours)).expect("a handover");
         assert!(
             os::adopt_socket(told.fd, other.inode).is_none(),
             "another socket's inode"

@@ -11,7 +11,8 @@
 //! | `output` | what a plugin prints: to tracing, and the last lines to its obituary |
 //! | `spawner` | the thread that forks, because the parent-death signal is bound to a thread |
 //! | `handover` | how a plugin learns where its socket is |
-//! | `wire` | which kind of link runs over that socket: the place where shared memory comes in |
+//! | `wire` | [`Wire`]: which kind of link runs over that socket, shared memory or frames on it |
+//! | `pending` | a link that is still being set up when its session begins |
 //! | `os` | the unsafe part: between `fork` and `exec`, and descriptor numbers |
 //!
 //! # The plugin
@@ -71,6 +72,8 @@ pub mod host;
 #[allow(unsafe_code)]
 mod os;
 mod output;
+#[cfg(feature = "shm")]
+mod pending;
 mod process;
 pub mod restart;
 mod spawner;
@@ -82,3 +85,7 @@ pub use host::{
 };
 pub use rapace_transport::ExitReason;
 pub use restart::{Backoff, Restart};
+pub use wire::Wire;
+
+#[cfg(feature = "shm")]
+pub use rapace_shm::{ShmConfig, Spin};

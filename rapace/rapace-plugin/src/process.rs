@@ -6,7 +6,6 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
@@ -15,7 +14,6 @@ use std::time::Duration;
 
 use rapace_transport::ExitReason;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use tokio::net::UnixStream;
 use tokio::process::Child;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -105,23 +103,19 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the process; also gives this side's end of the socket to it.
+    /// Starts the process, which inherits `theirs` and is told that it is its end of
+    /// [`Launch::wire`].
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime with I/O and time enabled.
-    pub(crate) async fn spawn(launch: &Launch) -> io::Result<(Process, UnixStream)> {
-        // Both ends are CLOEXEC from the start.
-        let (ours, theirs) = StdUnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        // Before the process exists: this is where a runtime without I/O is found out.
-        let ours = UnixStream::from_std(ours)?;
-        let theirs = above_stdio(OwnedFd::from(theirs))?;
+    pub(crate) async fn spawn(launch: &Launch, theirs: OwnedFd) -> io::Result<Process> {
+        let theirs = above_stdio(theirs)?;
 
         let mut command = launch.command();
         command.env(
             handover::VARIABLE,
-            Handover::of(launch.wire, &theirs)?.to_string(),
+            Handover::of(&launch.wire, &theirs)?.to_string(),
         );
         os::prepare_child(&mut command, theirs, rustix::process::getpid());
         let mut child = spawner::spawn(command).await?;
@@ -164,12 +158,11 @@ impl Process {
             exit: exit_sender,
         };
         tokio::spawn(watch.run());
-        let process = Process {
+        Ok(Process {
             pid,
             exit: ExitWatch { exit, tail },
             wanted: Arc::new(wanted),
-        };
-        Ok((process, ours))
+        })
     }
 
     /// Tells of the process's end to whoever holds it, without keeping the process alive.

@@ -5,26 +5,26 @@
 //! alive for ever. A thread of its own sleeps in `poll` and depends on nobody.
 
 use std::io::{self, Write};
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use rustix::net::{Shutdown, shutdown};
 
 /// The thread's leash. Unless the process is due to end, dropping it closes the link and stands
 /// the thread down.
 pub(super) struct Hangup {
-    socket: Arc<UnixStream>,
+    socket: Arc<OwnedFd>,
     stood_down: Arc<AtomicBool>,
     due: bool,
 }
 
 impl Hangup {
     /// Ends the process `linger` after the other end of `socket` hung up.
-    pub(super) fn watch(socket: &UnixStream, linger: Duration) -> io::Result<Self> {
+    pub(super) fn watch(socket: &OwnedFd, linger: Duration) -> io::Result<Self> {
         let socket = Arc::new(socket.try_clone()?);
         let stood_down = Arc::new(AtomicBool::new(false));
         let watched = socket.clone();
@@ -66,11 +66,11 @@ impl Drop for Hangup {
             self.stood_down.store(true, Ordering::Release);
         }
         // The thread's copy would keep the link open, and the thread itself waits for its end.
-        let _ = self.socket.shutdown(Shutdown::Both);
+        let _ = shutdown(&*self.socket, Shutdown::Both);
     }
 }
 
-fn wait_for_hangup(socket: &UnixStream) {
+fn wait_for_hangup(socket: &OwnedFd) {
     // Linux tells of a half close, too: the host's way of closing in good order.
     #[cfg(target_os = "linux")]
     let interest = PollFlags::RDHUP;

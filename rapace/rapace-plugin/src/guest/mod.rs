@@ -23,6 +23,8 @@ pub use error::RunError;
 use hangup::Hangup;
 
 use crate::handover::Handover;
+#[cfg(feature = "shm")]
+use crate::{ShmConfig, wire::Wire};
 
 /// How long a plugin may go on after its host hung up.
 const LINGER: Duration = Duration::from_secs(1);
@@ -70,6 +72,8 @@ pub struct PluginBuilder {
     session: SessionBuilder,
     host: Arc<Host>,
     linger: Duration,
+    #[cfg(feature = "shm")]
+    shm: ShmConfig,
 }
 
 impl Default for PluginBuilder {
@@ -81,6 +85,8 @@ impl Default for PluginBuilder {
                 runtime: OnceLock::new(),
             }),
             linger: LINGER,
+            #[cfg(feature = "shm")]
+            shm: ShmConfig::default(),
         }
     }
 }
@@ -126,6 +132,14 @@ impl PluginBuilder {
         self
     }
 
+    /// The plugin's own lane, where the link is one over shared memory. Default:
+    /// [`ShmConfig::default`].
+    #[cfg(feature = "shm")]
+    pub fn shm(mut self, config: ShmConfig) -> Self {
+        self.shm = config;
+        self
+    }
+
     /// Serves until the host closes the link; see [`run`].
     ///
     /// # Errors
@@ -136,13 +150,21 @@ impl PluginBuilder {
             session,
             host,
             linger,
+            #[cfg(feature = "shm")]
+            shm,
         } = self;
         let current = TokioRuntime::current().ok_or(RunError::Build(BuildError::NoRuntime))?;
         let runtime = host.runtime.get_or_init(|| Arc::new(current)).clone();
         let (wire, socket) = Handover::take()?;
         let hangup = Hangup::watch(&socket, linger).map_err(|error| RunError::Io(error.into()))?;
+        #[cfg(feature = "shm")]
+        let wire = match wire {
+            Wire::Shm(_) => Wire::Shm(shm),
+            other => other,
+        };
         let transport = wire
-            .guest(socket)
+            .accept(socket)
+            .await
             .map_err(|error| RunError::Io(error.into()))?;
         let session = session
             .runtime(runtime)

@@ -173,6 +173,12 @@ impl Plugin {
         self
     }
 
+    /// Over which kind of link the two speak. Default: [`Wire::default`], shared memory on Linux.
+    pub fn wire(mut self, wire: Wire) -> Self {
+        self.launch.wire = wire;
+        self
+    }
+
     /// How often a call is repeated that a death interrupted, if its method is idempotent or the
     /// request certainly was not processed. Default: 3. Raising it makes a request that crashes the
     /// plugin crash it more often.

@@ -64,11 +64,15 @@ impl Supervisor {
             program: self.launch.program.clone(),
             error: error.into(),
         };
-        let (process, socket) = Process::spawn(&self.launch).await.map_err(not_started)?;
+        // Before the process exists: this is where a runtime without I/O is found out.
+        let (link, socket) = self.launch.wire.link().map_err(&not_started)?;
+        let process = Process::spawn(&self.launch, socket)
+            .await
+            .map_err(not_started)?;
         self.shared.set_signaller(process.signaller());
         let stopping = Arc::new(AtomicBool::new(false));
         let transport = WatchedTransport {
-            inner: self.launch.wire.host(socket),
+            inner: link,
             exit: process.exit_watch(),
             stopping: stopping.clone(),
         };

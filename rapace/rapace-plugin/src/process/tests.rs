@@ -1,8 +1,10 @@
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::time::Instant;
 
 use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::*;
@@ -26,8 +28,16 @@ fn shell(script: &str) -> Launch {
     }
 }
 
+/// Starts the process with one end of a socket; the other is returned.
+async fn spawn(launch: &Launch) -> io::Result<(Process, UnixStream)> {
+    let (ours, theirs) = StdUnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let process = Process::spawn(launch, theirs.into()).await?;
+    Ok((process, UnixStream::from_std(ours)?))
+}
+
 async fn ended(script: &str) -> Exit {
-    let (process, _socket) = Process::spawn(&shell(script)).await.expect("a shell");
+    let (process, _socket) = spawn(&shell(script)).await.expect("a shell");
     let mut exit = process.exit_watch();
     timeout(SOON, exit.wait()).await.expect("an exit")
 }
@@ -55,13 +65,11 @@ async fn the_last_stderr_lines_come_with_the_exit() {
 #[tokio::test]
 async fn a_plugin_inherits_its_own_socket_and_no_other() {
     let inode = |socket: &dyn AsFd| rustix::fs::fstat(socket.as_fd()).expect("a socket").st_ino;
-    let (first, first_socket) = Process::spawn(&shell("exec sleep 60"))
-        .await
-        .expect("a shell");
+    let (first, first_socket) = spawn(&shell("exec sleep 60")).await.expect("a shell");
     let script = "for fd in /proc/$$/fd/*; do readlink $fd >&2; done; echo $RAPACE_PLUGIN >&2";
     let mut launch = shell(script);
     launch.stderr_lines_max = 100;
-    let (second, second_socket) = Process::spawn(&launch).await.expect("a shell");
+    let (second, second_socket) = spawn(&launch).await.expect("a shell");
     let exit = timeout(SOON, second.exit_watch().wait())
         .await
         .expect("an exit");
@@ -86,7 +94,7 @@ async fn a_plugin_inherits_its_own_socket_and_no_other() {
 async fn row_12_a_sibling_does_not_keep_the_socket_open() {
     // Overlapping spawns: while some are between fork and exec, others are born.
     let spawns: Vec<_> = (0..16)
-        .map(|_| tokio::spawn(async { Process::spawn(&shell("exec sleep 60")).await }))
+        .map(|_| tokio::spawn(async { spawn(&shell("exec sleep 60")).await }))
         .collect();
     let mut plugins = Vec::new();
     for spawn in spawns {
@@ -103,7 +111,7 @@ async fn row_12_a_sibling_does_not_keep_the_socket_open() {
 
 #[tokio::test]
 async fn a_dropped_process_is_killed_with_its_children_and_reaped() {
-    let (process, mut socket) = Process::spawn(&shell("sleep 1000 & echo $! >&2; wait"))
+    let (process, mut socket) = spawn(&shell("sleep 1000 & echo $! >&2; wait"))
         .await
         .expect("a shell");
     let watch = process.exit_watch();
@@ -167,7 +175,7 @@ async fn a_grandchild_that_holds_the_pipes_holds_no_task_of_ours() {
 #[tokio::test]
 async fn termination_can_be_raised_to_a_kill_but_not_lowered() {
     let script = "trap '' TERM; echo ready >&2; while :; do sleep 0.01; done";
-    let (process, _socket) = Process::spawn(&shell(script)).await.expect("a shell");
+    let (process, _socket) = spawn(&shell(script)).await.expect("a shell");
     let mut exit = process.exit_watch();
     while exit.stderr().is_empty() {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -186,7 +194,7 @@ async fn termination_can_be_raised_to_a_kill_but_not_lowered() {
 async fn a_program_that_is_not_there_is_an_error_and_writes_nothing_to_the_socket() {
     let mut launch = shell("");
     launch.program = "/no/such/program".into();
-    let error = Process::spawn(&launch).await.expect_err("no such program");
+    let error = spawn(&launch).await.expect_err("no such program");
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
 }
 

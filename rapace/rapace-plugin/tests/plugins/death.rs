@@ -88,6 +88,7 @@ async fn row_11_death_is_seen_though_a_grandchild_holds_the_socket() {
         .arg("sleep 3 & exec \"$0\" \"$@\"")
         .arg(exe)
         .args(lab::role("lab::plugin_process"))
+        .wire(lab::wire())
         .restart(Restart::Never);
     let (plugin, client) = ready(wrapper).await;
     let pid = soon(client.pid()).await.expect("a process id");

@@ -23,7 +23,8 @@ fn host_process() {
                 .arg("-c")
                 .arg("\"$0\" \"$@\"; exit")
                 .arg(std::env::current_exe().expect("a path"))
-                .args(role("lab::plugin_process")),
+                .args(role("lab::plugin_process"))
+                .wire(crate::lab::wire()),
             _ => lab(),
         };
         let plugin = plugin.spawn().await.expect("a process");

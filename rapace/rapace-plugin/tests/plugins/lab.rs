@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use rapace_plugin::{Plugin, PluginHost};
+use rapace_plugin::{Plugin, PluginHost, Wire};
 use rapace_session::{Caller, Streaming};
 
 /// Longer than anything takes that is not stuck.
@@ -193,6 +193,15 @@ pub(crate) fn lab() -> Plugin {
     Plugin::current_exe()
         .args(role("lab::plugin_process"))
         .name("lab")
+        .wire(wire())
+}
+
+/// All tests run over every kind of link, each kind in a test executable of its own.
+pub(crate) fn wire() -> Wire {
+    match env!("CARGO_CRATE_NAME") {
+        "plugins_over_stream" => Wire::Stream,
+        _ => Wire::default(),
+    }
 }
 
 /// A plugin that answers.
