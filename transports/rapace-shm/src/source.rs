@@ -53,6 +53,18 @@ struct Segment<P: Platform> {
     to: usize,
 }
 
+/// A short payload, copied out of the ring.
+struct Run<const ROOM: usize> {
+    bytes: [u8; ROOM],
+    len: usize,
+}
+
+impl<const ROOM: usize> AsRef<[u8]> for Run<ROOM> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
 impl<P: Platform> ShmSource<P> {
     pub(crate) fn new(shared: Arc<Shared<P>>, consumer: Consumer, peer: Geometry) -> Self {
         let lane = Segment {
@@ -115,10 +127,26 @@ impl<P: Platform> ShmSource<P> {
                 .shared
                 .corrupt("a payload in the ring longer than such are"));
         }
-        let mut bytes = vec![0; len];
-        let read = self.consumer.read_run(&*self.shared.peer, &mut bytes);
+        let bytes = match len {
+            ..=64 => self.run_of::<64>(len),
+            65..=128 => self.run_of::<128>(len),
+            _ => self.run_of::<RUN_BYTES_MAX>(len),
+        };
+        Ok(Payload::Bytes(bytes?))
+    }
+
+    /// One allocation, also when the bytes are shared later, which an owned vector would pay for
+    /// with another.
+    fn run_of<const ROOM: usize>(&mut self, len: usize) -> Result<Bytes, LinkError> {
+        let mut run = Run {
+            bytes: [0; ROOM],
+            len,
+        };
+        let read = self
+            .consumer
+            .read_run(&*self.shared.peer, &mut run.bytes[..len]);
         read.map_err(|what| self.shared.corrupt(what))?;
-        Ok(Payload::Bytes(Bytes::from(bytes)))
+        Ok(Bytes::from_owner(run))
     }
 
     /// The payload that a descriptor names.
