@@ -9,8 +9,8 @@ mod support;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use rapace_session::{CallError, Code, Session, Streaming, TableSizes, Tunnel};
-use support::{pair, socket_pair, testbed};
+use rapace_session::{CallError, Code, Limits, NotSent, Session, Streaming, TableSizes, Tunnel};
+use support::{pair, pair_with, socket_pair, testbed};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 async fn everything(session: &Session) {
@@ -129,4 +129,24 @@ async fn a_closed_session_ends_in_good_order_on_both_sides() {
     assert!(end.is_clean(), "{end:?}");
     let end = plugin.closed().await;
     assert!(end.is_clean(), "{end:?}");
+}
+
+#[tokio::test]
+async fn the_kept_end_of_a_tunnel_fails_when_its_call_was_not_sent() {
+    let limits = Limits {
+        max_pending_calls: 1,
+        ..Limits::default()
+    };
+    let (host, _plugin) = pair_with(Limits::default(), limits);
+    host.ready().await.expect("ready");
+    let napping = tokio::spawn(testbed(&host).nap(60_000));
+    tokio::task::yield_now().await;
+    let (mut kept, remote) = Tunnel::pair();
+    match testbed(&host).pipe(remote).await {
+        Err(CallError::NotSent(NotSent::TooManyCalls { limit: 1 })) => {}
+        other => panic!("pipe gave {other:?}"),
+    }
+    kept.read_u8().await.expect_err("nobody is there to read from");
+    kept.write_all(b"x").await.expect_err("nor to write to");
+    napping.abort();
 }

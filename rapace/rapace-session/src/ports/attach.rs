@@ -57,9 +57,9 @@ impl PortAttach {
 
     /// Opens the ports of `call`, in the same breath as the call itself. The caller has made sure
     /// that the peer allows as many channels.
-    pub(crate) fn open(self, state: &mut State, now: Time, call: ChannelId) -> PortsOpened {
+    pub(crate) fn open(mut self, state: &mut State, now: Time, call: ChannelId) -> PortsOpened {
         let mut opened = PortsOpened { ports: Vec::new() };
-        for (port, outgoing) in self.taken {
+        for (port, outgoing) in std::mem::take(&mut self.taken) {
             // An error says that the call has ended meanwhile.
             let link = state.core.open_port(now, call, port).ok().map(|channel| {
                 let link = PortLink::sending(call, port, channel);
@@ -69,6 +69,18 @@ impl PortAttach {
             opened.ports.push((link, outgoing));
         }
         opened
+    }
+}
+
+impl Drop for PortAttach {
+    /// Whoever kept the other end of a tunnel hears that the call never came to be. The source of a
+    /// stream tells its sender half by being dropped.
+    fn drop(&mut self) {
+        for (_, outgoing) in self.taken.drain(..) {
+            if let Outgoing::Tunnel(end) = outgoing {
+                end.fail(&StreamError::CallEnded);
+            }
+        }
     }
 }
 
