@@ -188,6 +188,9 @@ impl Driver {
     fn conclude(&mut self, now: Time) -> bool {
         let mut guard = self.shared.lock();
         let state = &mut *guard;
+        // A handler may have called back and handed a later time in; the turn's own may be that of
+        // an earlier turn. What is left of that call's deadline counts from the later one.
+        let now = now.max(state.core.now());
         state.transmit(now);
         if state.core.has_events() || (state.link_error.is_some() && self.link_error.is_none()) {
             return true;

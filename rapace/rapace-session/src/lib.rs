@@ -11,7 +11,7 @@
 //! | [`runtime`] | the seam to time, tasks and randomness: [`Runtime`] |
 //! | [`error`] | [`CallError`], [`StreamError`], [`SessionEnd`], [`BuildError`] |
 //! | `shared`, `driver`, `lifecycle` | one session's state, the task that drives it, and how far it has come |
-//! | `handlers`, `router` | running handlers, and finding them |
+//! | `handlers`, `router`, `pace` | running handlers, finding them, and how long they take |
 //! | `encode`, `introspect`, `trace` | payloads, schema questions, spans |
 //! | `durations` | `500.ms()` |
 //!
@@ -31,6 +31,7 @@ mod introspect;
 mod lifecycle;
 pub mod loan;
 pub mod method;
+mod pace;
 pub mod ports;
 mod router;
 pub mod runtime;

@@ -6,7 +6,8 @@ use rapace_core::MethodId;
 use rapace_core::session::{MethodTable, ServedMethod};
 
 use crate::error::BuildError;
-use crate::method::{AnyMethod, Pace};
+use crate::method::AnyMethod;
+use crate::pace::Pace;
 use crate::service::{Handler, Request, Service};
 use crate::shared::IdMap;
 
@@ -22,6 +23,7 @@ pub(crate) struct Route {
     service: Arc<dyn Service>,
     index: usize,
     method: &'static dyn AnyMethod,
+    pace: Arc<Pace>,
 }
 
 impl Route {
@@ -29,8 +31,8 @@ impl Route {
         self.service.serve(self.index, request)
     }
 
-    pub(crate) fn pace(&self) -> &'static Pace {
-        self.method.pace()
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     pub(crate) fn is_oneway(&self) -> bool {
@@ -57,6 +59,7 @@ impl Router {
                 service: service.clone(),
                 index,
                 method,
+                pace: Arc::default(),
             };
             if let Some(first) = self.routes.insert(info.id, route) {
                 return Err(BuildError::MethodCollision {

@@ -114,3 +114,16 @@ async fn an_answer_in_time_disarms_the_deadline() {
     assert_eq!(within(labs.client().quick(1)).await.expect("alive"), 1);
     quiet([&labs.host, &labs.plugin]).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_set_while_serving_counts_from_then_however_long_the_session_was_idle() {
+    let labs = Labs::new();
+    let client = labs.client();
+    // The first call of a method is measured, and so reads the clock; later ones may not.
+    for _ in 0..3 {
+        let left = within(client.ask_back(50)).await.expect("answered");
+        assert!(left.is_some_and(|millis| millis <= 50), "{left:?} ms left");
+        tokio::time::sleep(Duration::from_mins(1)).await;
+    }
+    quiet([&labs.host, &labs.plugin]).await;
+}

@@ -30,6 +30,8 @@ pub trait Lab {
     async fn about(&self, cx: &Context) -> About;
     /// Calls the caller back, which calls back, …; returns how deep it went.
     async fn bounce(&self, cx: &Context, depth: u32) -> u32;
+    /// Asks the caller with a deadline how many milliseconds that leaves it.
+    async fn ask_back(&self, cx: &Context, millis: u32) -> Option<u64>;
     /// Occupies its thread.
     async fn compute(&self, millis: u32) -> u32;
     /// Answers at once.
@@ -171,6 +173,12 @@ impl Lab for Bench {
         }
         let back = LabClient::from_caller(cx.caller());
         1 + back.bounce(depth - 1).await.expect("the way back")
+    }
+
+    async fn ask_back(&self, cx: &Context, millis: u32) -> Option<u64> {
+        let back = LabClient::from_caller(cx.caller());
+        let about = back.about().deadline(Duration::from_millis(u64::from(millis)));
+        about.await.expect("the way back").millis_left
     }
 
     async fn compute(&self, millis: u32) -> u32 {
