@@ -52,6 +52,7 @@
 //! | bound what a peer may make this process hold | [`Limits`] |
 //! | connect two ends in one process | `mem`, with the feature of that name |
 //! | listen and connect on Unix and TCP sockets | `stream`, with the feature of that name |
+//! | listen and connect over shared memory | `shm`, with the feature of that name |
 //! | start, watch and restart plugin processes, or be one | `plugin`, with the feature of that name |
 //! | write a transport | [`transport`] |
 //! | list the methods of a service, or serve one that no macro made | [`descriptor`] |
@@ -91,6 +92,7 @@
 //! | `mem` | yes | `rapace::mem`: links inside one process |
 //! | `stream` | yes | `rapace::stream`: Unix and TCP sockets, any `AsyncRead + AsyncWrite` |
 //! | `plugin` | yes | `rapace::plugin`: plugin processes, started, watched, restarted (Unix) |
+//! | `shm` | yes | `rapace::shm`: links over shared memory, also those of plugin processes (Linux) |
 //!
 //! This crate holds no code of its own: it gathers what users need of the crates below it.
 #![forbid(unsafe_code)]
@@ -124,6 +126,10 @@ pub use rapace_stream as stream;
 #[cfg(all(unix, feature = "plugin"))]
 #[doc(inline)]
 pub use rapace_plugin as plugin;
+
+#[cfg(all(unix, feature = "shm"))]
+#[doc(inline)]
+pub use rapace_shm as shm;
 
 #[doc(inline)]
 pub use rapace_transport as transport;
