@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use crossbeam_utils::CachePadded;
 use futures_util::task::AtomicWaker;
 use rapace_transport::{Death, LinkError};
 
@@ -40,8 +41,9 @@ pub(crate) struct Shared<P: Platform> {
     pub(crate) control: P::Control,
     data_alert: Alert,
     room_alert: Alert,
-    pub(crate) heap: Mutex<Heap<Arc<P::Memory>>>,
-    giver: Mutex<Giver>,
+    // Padded: whoever drops a payload, on whatever thread, and the sink do not share a line.
+    pub(crate) heap: CachePadded<Mutex<Heap<Arc<P::Memory>>>>,
+    giver: CachePadded<Mutex<Giver>>,
     /// Payload bytes of the peer's lane that the program holds.
     pub(crate) borrowed: AtomicUsize,
     /// Slots of the peer's lane that the program holds.
@@ -142,8 +144,8 @@ impl<P: Platform> Shared<P> {
             control,
             data_alert: Alert::new(NAP_DATA),
             room_alert: Alert::new(NAP_ROOM),
-            heap: Mutex::new(heap),
-            giver: Mutex::new(Giver::new(own_geometry)),
+            heap: CachePadded::new(Mutex::new(heap)),
+            giver: CachePadded::new(Mutex::new(Giver::new(own_geometry))),
             borrowed: AtomicUsize::new(0),
             borrowed_slots: AtomicUsize::new(0),
             room: Mutex::new(Nap::new(NAP_ROOM)),
