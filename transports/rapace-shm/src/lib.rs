@@ -15,6 +15,7 @@
 //! | `shared`, `sink`, `source`, [`transport`] | one end of a link |
 //! | `spin` | how long a receiver looks again before it parks |
 //! | `config` | the bounds |
+//! | `fuzz_bodies` | the body of the fuzz target (feature `fuzzing`) |
 //! | [`os`] | the real system: mappings, eventfds, sockets that carry descriptors |
 //!
 //! Refuses to know: what a frame means (rapace-core), tasks and sessions (rapace-session), spawning
@@ -28,6 +29,8 @@ mod borrowed;
 mod config;
 pub mod control;
 pub mod doorbell;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz_bodies;
 mod heap;
 pub mod layout;
 mod lent;

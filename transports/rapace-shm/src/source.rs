@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rapace_core::frame::{Descriptor, Frame, Payload, SLOT_INLINE};
@@ -27,6 +28,9 @@ use crate::spin::{LOOKS, Spinner, Step};
 
 /// Payloads up to this many bytes are copied out: holding a slot costs more than that.
 const COPY_BYTES_MAX: usize = 128;
+
+/// The shortest time that unused memory is kept.
+const IDLE_MIN: Duration = Duration::from_millis(1);
 
 /// Reads descriptors and payloads from the peer's lane.
 pub(crate) struct ShmSource<P: Platform> {
@@ -333,7 +337,8 @@ impl<P: Platform> ShmSource<P> {
 
     /// Gives memory back to the system that payloads have not needed for some time.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Result<(), LinkError> {
-        let idle = self.shared.config.idle;
+        // An alarm that goes off as soon as it is set would keep this from ever ending.
+        let idle = self.shared.config.idle.max(IDLE_MIN);
         let mut heap = lock(&self.shared.heap);
         if !heap.has_grown() {
             self.alarm = None;
