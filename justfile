@@ -65,6 +65,10 @@ turmoil *ARGS:
 madsim *ARGS:
     rapace-sim/madsim/sweep.sh {{ ARGS }}
 
+# The simulator: `just sim` sweeps for a minute, `just sim --help` shows the rest.
+sim *ARGS:
+    cargo sim {{ ARGS }}
+
 # What CI runs.
 ci:
     bash .ci/run

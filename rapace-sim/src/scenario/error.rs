@@ -60,7 +60,8 @@ impl fmt::Display for ScriptError {
             .collect();
         write!(f, "{margin} | {pad}{}", "^".repeat(self.width.max(1)))?;
         if let Some(hint) = &self.hint {
-            write!(f, "\n{margin} = {hint}")?;
+            let indented = hint.replace('\n', &format!("\n{margin}   "));
+            write!(f, "\n{margin} = {indented}")?;
         }
         Ok(())
     }
@@ -144,9 +145,14 @@ pub(super) fn listed(words: &[&str]) -> String {
 
 /// The word that was probably meant.
 fn similar<'w>(wrong: &str, right: &[&'w str]) -> Option<&'w str> {
-    let scored = right.iter().map(|word| (strsim::jaro_winkler(wrong, word), *word));
+    let close = |word: &&&str| {
+        // Short words with two letters exchanged look little alike to the other measure.
+        let few = strsim::damerau_levenshtein(wrong, word) <= word.chars().count() / 3;
+        few || strsim::jaro_winkler(wrong, word) > 0.82
+    };
+    let scored = right.iter().filter(close);
+    let scored = scored.map(|word| (strsim::jaro_winkler(wrong, word), *word));
     scored
-        .filter(|(score, _)| *score > 0.82)
         .max_by(|one, other| one.0.total_cmp(&other.0))
         .map(|(_, word)| word)
 }

@@ -156,6 +156,7 @@ impl Making<'_> {
             "steady" => self.unary(client.steady(self.arg(0)?)).await,
             "remember" => self.unary(client.remember(self.arg(0)?)).await,
             "remembered" => self.unary(client.remembered()).await,
+            "leave" => self.unary(client.leave()).await,
             "die" => self.unary(client.die()).await,
             "bounce" => {
                 let (depth, data) = (self.arg(0)?, self.bytes(1)?);

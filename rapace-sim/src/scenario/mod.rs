@@ -14,6 +14,7 @@
 //! | `explore` | crashes at every event: [`Exploration`] |
 //! | `saved` | failures that are kept: [`SavedPlan`] |
 //! | `error` | [`ScriptError`] |
+//! | [`fuzz_bodies`] | what fuzzers throw at the parser |
 //!
 //! # The format
 //!
@@ -48,6 +49,7 @@
 mod document;
 mod error;
 mod explore;
+pub mod fuzz_bodies;
 mod invocation;
 mod invoke;
 mod model;
@@ -58,6 +60,8 @@ mod run;
 mod saved;
 mod sentence;
 mod services;
+#[cfg(test)]
+mod tests;
 mod text;
 mod verdict;
 mod workbench;

@@ -52,6 +52,15 @@ const LIMITS: &[&str] = &[
     "send_queue_bytes", "max_queued_replies",
 ];
 
+/// All keys of the format, for the test that they are documented.
+#[cfg(test)]
+pub(super) fn all_keys() -> impl Iterator<Item = &'static str> {
+    let tables = [
+        TOP, PARTY, PLUGIN, LINK, CALL, SEND, READ, FAULT, EXPECT, LIMITS,
+    ];
+    tables.into_iter().flatten().copied()
+}
+
 impl Scenario {
     /// Reads a scenario that uses the standard services. `name` is what it is called.
     ///
@@ -350,7 +359,7 @@ impl Parser<'_> {
                 when: sentence::when(when.text()?).map_err(|it| self.within(&when, it))?,
                 what: sentence::what(what.text()?).map_err(|it| self.within(&what, it))?,
             };
-            who_is_there(&fault, plugins, when.span(), what.span())?;
+            self.who_is_there(&fault, plugins, &when, &what)?;
             Ok(FaultScript {
                 fault,
                 may_miss: table.flag("may_miss")?.unwrap_or(false),
@@ -358,6 +367,45 @@ impl Parser<'_> {
             })
         };
         tables.map(read).collect()
+    }
+
+    /// Whether everybody and everything that a fault names is there.
+    fn who_is_there(
+        &self,
+        fault: &Fault,
+        plugins: &[PluginScript],
+        when: &Field<'_, '_>,
+        what: &Field<'_, '_>,
+    ) -> Result<(), Problem> {
+        let names = names(plugins);
+        let waits_for = match &fault.when {
+            When::Event { process, .. } | When::Store { process, .. } => Some(process),
+            When::Frame { from, .. } => Some(from),
+            When::At(_) => None,
+        };
+        if let Some(name) = waits_for {
+            process(self.word(when, name), name, &names)?;
+        }
+        if let Some(name) = fault.what.process() {
+            process(self.word(what, name), name, &names)?;
+        }
+        if let What::CutHalf { from, .. } | What::Corrupt { from, .. } = &fault.what {
+            process(self.word(what, from), from, &names)?;
+        }
+        if let Some(link) = fault.what.link()
+            && !names[1..].contains(&link)
+        {
+            let message = format!("there is no link `{link}`");
+            let links = names[1..].iter().copied();
+            return Err(Problem::new(self.word(what, link), message).suggest(link, links));
+        }
+        Ok(())
+    }
+
+    /// Where a word stands that a sentence has.
+    fn word(&self, field: &Field<'_, '_>, word: &str) -> Range<usize> {
+        let at = field.text().ok().and_then(|text| sentence::place(text, word));
+        at.map_or_else(|| field.span(), |at| inside(field, self.text, at))
     }
 
     /// A problem inside of a text, as a problem of the file.
@@ -537,37 +585,6 @@ fn process(span: Range<usize>, name: &str, names: &[&str]) -> Result<String, Pro
     }
     let message = format!("there is no process `{name}`");
     Err(Problem::new(span, message).suggest(name, names.iter().copied()))
-}
-
-/// Whether everybody and everything that a fault names is there.
-fn who_is_there(
-    fault: &Fault,
-    plugins: &[PluginScript],
-    when: Range<usize>,
-    what: Range<usize>,
-) -> Result<(), Problem> {
-    let names = names(plugins);
-    let waits_for = match &fault.when {
-        When::Event { process, .. } | When::Store { process, .. } => Some(process),
-        When::Frame { from, .. } => Some(from),
-        When::At(_) => None,
-    };
-    if let Some(name) = waits_for {
-        process(when, name, &names)?;
-    }
-    if let Some(name) = fault.what.process() {
-        process(what.clone(), name, &names)?;
-    }
-    if let What::CutHalf { from, .. } | What::Corrupt { from, .. } = &fault.what {
-        process(what.clone(), from, &names)?;
-    }
-    if let Some(link) = fault.what.link()
-        && !names[1..].contains(&link)
-    {
-        let message = format!("there is no link `{link}`");
-        return Err(Problem::new(what, message).suggest(link, names[1..].iter().copied()));
-    }
-    Ok(())
 }
 
 /// `nap`, then `nap 2`, `nap 3`.

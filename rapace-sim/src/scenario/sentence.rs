@@ -269,6 +269,13 @@ fn doorbell(link: &str, effect: DoorbellEffect, span: Nanos) -> What {
     }
 }
 
+/// All forms, for the test that they are documented.
+#[cfg(test)]
+pub(super) fn forms() -> impl Iterator<Item = &'static str> {
+    let whens = WHENS.iter().map(|form| form.pattern);
+    whens.chain(WHATS.iter().map(|form| form.pattern))
+}
+
 /// What a sentence says of when; its problems are offsets into `text`.
 pub(super) fn when(text: &str) -> Result<When, Problem> {
     read(text, WHENS, "when a fault happens")
@@ -287,6 +294,12 @@ fn words(text: &str) -> Vec<Word<'_>> {
     text.split_whitespace()
         .map(|word| (start(word)..start(word) + word.len(), word))
         .collect()
+}
+
+/// Where a word stands in a sentence.
+pub(super) fn place(text: &str, word: &str) -> Option<Range<usize>> {
+    let mut words = words(text).into_iter();
+    words.find(|(_, found)| *found == word).map(|(span, _)| span)
 }
 
 fn read<T>(text: &str, forms: &[Form<T>], subject: &str) -> Result<T, Problem> {
@@ -322,7 +335,7 @@ fn read<T>(text: &str, forms: &[Form<T>], subject: &str) -> Result<T, Problem> {
             let problem = Problem::new(span, said).suggest(first, starts);
             Err(match problem.hint.as_deref() {
                 Some(hint) if hint.starts_with("did you") => problem,
-                _ => problem.hint(format!("say one of: {}", forms.join("; "))),
+                _ => problem.hint(format!("say one of:\n  {}", forms.join("\n  "))),
             })
         }
     }

@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use rapace_session::{Client as _, Context, Streaming};
 
+use super::model::HOST;
 use crate::process::Process;
 use crate::time::Nanos;
 
@@ -35,6 +36,9 @@ pub trait Workbench {
     async fn gulp(&self, items: Streaming<Bytes>, micros: u32) -> u64;
     /// Keeps a stream for so many milliseconds without reading, then drops it.
     async fn ignore(&self, items: Streaming<Bytes>, millis: u32) -> u32;
+    /// Closes the session with the host in good order: what is under way is finished, nothing new is
+    /// taken, then the process exits. Only plugins have one host to leave.
+    async fn leave(&self);
     /// Ends the whole process at once, as `std::process::abort` would.
     async fn die(&self);
 }
@@ -131,6 +135,15 @@ impl Workbench for Bench {
         Self::pause(&self.process, millis.saturating_mul(1_000)).await;
         drop(items);
         millis
+    }
+
+    async fn leave(&self) {
+        if let Some(session) = self.process.session(HOST) {
+            // The close waits for this very call, so nobody can wait for the close here.
+            self.process.spawn(async move {
+                session.close().await;
+            });
+        }
     }
 
     async fn die(&self) {

@@ -1,0 +1,173 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::seeds::{Seeds, Shard};
+
+/// Runs whole worlds of hosts and plugins in virtual time, with crashes, and replays them.
+///
+/// Without a command it sweeps the standard world for a minute and prints a table.
+#[derive(Parser, Debug)]
+#[command(name = "cargo sim", bin_name = "cargo sim", version, after_help = AFTER)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+const AFTER: &str = "\
+Examples:
+  cargo sim                                 sweep for a minute
+  cargo sim sweep --seeds 0..10000          these seeds
+  cargo sim sweep --for 10m --shard 3/8     the fourth of eight parts of the work
+  cargo sim run row_04_unread_stream        one scenario over each of its transports
+  cargo sim run my.toml --trace             a file of your own, with its trace
+  cargo sim replay 4711                     the standard world of a seed; ends with its trace hash
+  cargo sim shrink 4711                     the faults that matter
+  cargo sim show 4711 --html trace.html     a page to click through
+  cargo sim list                            what there is to run
+
+Exit codes:
+  0  everything was as it must be
+  1  something was found wrong
+  2  the command line or a file cannot be understood";
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run a scenario and say what is not as it expects
+    Run(RunArgs),
+    /// Run the standard world with many seeds
+    Sweep(SweepArgs),
+    /// Run a seed of the standard world, a scenario or a saved plan again; the last line is its
+    /// trace hash
+    Replay(ReplayArgs),
+    /// Find the faults that matter in a run that fails
+    Shrink(ShrinkArgs),
+    /// Print the trace of a run, or write it as a page
+    Show(ShowArgs),
+    /// List scenarios and saved plans
+    List,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct RunArgs {
+    /// A name from `cargo sim list`, or a file
+    #[arg(required_unless_present = "all")]
+    pub(crate) scenario: Option<String>,
+    /// Run every scenario there is
+    #[arg(long, conflicts_with = "scenario")]
+    pub(crate) all: bool,
+    /// Use this seed instead of the scenario's own
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Run it with each of these seeds
+    #[arg(long, value_name = "A..B", conflicts_with = "seed")]
+    pub(crate) seeds: Option<Seeds>,
+    /// Run it over this transport only: stream, mem or shm
+    #[arg(long, value_name = "NAME")]
+    pub(crate) transport: Option<String>,
+    /// Print the trace, too
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// Crash each plugin before each of its events, one run for each
+    #[arg(long)]
+    pub(crate) crash_everywhere: bool,
+}
+
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct SweepArgs {
+    /// Which seeds; `A..` goes on until the time is over [default: 0..]
+    #[arg(long, value_name = "A..B")]
+    pub(crate) seeds: Option<Seeds>,
+    /// How long, for example 60s or 10m [default: 60s, unless the seeds have an end]
+    #[arg(long = "for", value_name = "TIME", value_parser = span)]
+    pub(crate) time: Option<Duration>,
+    /// Do one part of the work: part I of N, counted from 0
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<Shard>,
+    /// How many worlds run at once [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Go on after failures until there are so many [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) failures: Option<usize>,
+    /// Where plans of failures are written, shrunk [default: target/sim]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) save: Option<PathBuf>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct ReplayArgs {
+    /// A seed of the standard world, a scenario, or the file of a saved plan
+    pub(crate) subject: String,
+    /// For scenarios: which transport [default: the first one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) transport: Option<String>,
+    /// Print the trace, too
+    #[arg(long)]
+    pub(crate) trace: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct ShrinkArgs {
+    /// A seed of the standard world, or the file of a saved plan
+    pub(crate) subject: String,
+    /// Write the plan that is left into this file, for scenarios/regressions/
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct ShowArgs {
+    /// A seed of the standard world, a scenario, or the file of a saved plan
+    pub(crate) subject: String,
+    /// For scenarios: which transport [default: the first one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) transport: Option<String>,
+    /// Write one self-contained page instead
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Print the events as JSON instead
+    #[arg(long, conflicts_with = "html")]
+    pub(crate) json: bool,
+}
+
+/// `60s`, `500ms`, `10m`, `2h`.
+fn span(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic());
+    let split = split.ok_or("a unit is missing: write 60s, 10m or 2h")?;
+    let number: f64 = text[..split]
+        .parse()
+        .map_err(|_| format!("`{}` is no number", &text[..split]))?;
+    let unit = match &text[split..] {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        other => return Err(format!("`{other}` is no unit of time: write 60s, 10m or 2h")),
+    };
+    Duration::try_from_secs_f64(number * unit).map_err(|_| "that is too long".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn spans_have_units() {
+        assert_eq!(span("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(span("1.5m"), Ok(Duration::from_secs(90)));
+        assert!(span("90").is_err());
+        assert!(span("s").is_err());
+        assert!(span("1e300h").is_err());
+    }
+}

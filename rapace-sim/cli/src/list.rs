@@ -1,0 +1,71 @@
+//! What there is to run.
+
+use std::fs;
+
+use rapace_sim::LinkKind;
+use rapace_sim::scenario::{SavedPlan, Scenario};
+
+use crate::subject::{files, folder};
+use crate::{Done, Unusable};
+
+/// The most of a description that stands in one line, in characters.
+const ABOUT_CHARS: usize = 90;
+
+/// Prints the scenarios and the saved plans, each with its transports and what it is about. False
+/// when one of them cannot be read.
+pub(crate) fn list() -> Done {
+    let Some(folder) = folder() else {
+        return Err(Unusable(
+            "there is no folder `scenarios` here or above".to_owned(),
+        ));
+    };
+    let mut all_fine = true;
+    let scenarios = files(&folder);
+    let stem = |path: &std::path::Path| {
+        let stem = path.file_stem().unwrap_or_default();
+        stem.to_string_lossy().into_owned()
+    };
+    let width = scenarios.iter().map(|path| stem(path).len()).max();
+    let width = width.unwrap_or(0);
+    for path in &scenarios {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        match Scenario::parse(&path.display().to_string(), &text) {
+            Ok(scenario) => {
+                let transports: Vec<&str> =
+                    scenario.transports.iter().copied().map(LinkKind::name).collect();
+                let about = brief(&scenario.about);
+                println!("{:<width$}  {:<15}  {about}", scenario.name, transports.join(" "));
+            }
+            Err(error) => {
+                all_fine = false;
+                eprintln!("{error}");
+            }
+        }
+    }
+    let saved = files(&folder.join("regressions"));
+    if !saved.is_empty() {
+        println!("\nsaved plans:");
+    }
+    for path in &saved {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        match SavedPlan::parse(&path.display().to_string(), &text) {
+            Ok(plan) => println!("{:<width$}  {:<15}  {}", stem(path), plan.world, brief(&plan.about)),
+            Err(error) => {
+                all_fine = false;
+                eprintln!("{error}");
+            }
+        }
+    }
+    Ok(all_fine)
+}
+
+/// The first sentence, or as much of it as fits.
+fn brief(about: &str) -> String {
+    let line = about.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentence = line.split_inclusive(". ").next().unwrap_or("").trim_end();
+    if sentence.chars().count() <= ABOUT_CHARS {
+        return sentence.to_owned();
+    }
+    let head: String = sentence.chars().take(ABOUT_CHARS - 1).collect();
+    format!("{}…", head.trim_end())
+}

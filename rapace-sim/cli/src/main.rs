@@ -1,0 +1,74 @@
+//! `cargo sim`: the simulator of rapace on the command line.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `args` | the command line |
+//! | `subject` | what a command is about: a seed, a scenario, a saved plan |
+//! | `sweep` | many seeds, with a progress bar and a table |
+//! | `single` | `run`, `replay`, `shrink`, `show` |
+//! | `list` | what there is to run |
+//! | `seeds` | ranges of seeds, and shards of them |
+//!
+//! What runs and what it is checked for is the library's; nothing here decides about right and
+//! wrong.
+#![forbid(unsafe_code)]
+
+mod args;
+mod list;
+mod seeds;
+mod single;
+mod subject;
+mod sweep;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Args, Command};
+
+/// Everything was as it must be.
+const FINE: u8 = 0;
+/// Something was found wrong.
+const FOUND: u8 = 1;
+/// The command line or a file cannot be understood.
+const UNUSABLE: u8 = 2;
+
+/// A file or an argument that cannot be used, in words for whoever typed it.
+#[derive(Debug)]
+struct Unusable(String);
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether all was fine, or why a command could not do its work.
+type Done = Result<bool, Unusable>;
+
+fn main() -> ExitCode {
+    // As an installed cargo subcommand the first argument is its own name.
+    let mut words: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    if words.get(1).is_some_and(|word| word == "sim") {
+        words.remove(1);
+    }
+    let args = Args::parse_from(words);
+    let done = match args.command {
+        None => sweep::sweep(&args::SweepArgs::default()),
+        Some(Command::Sweep(sweep)) => sweep::sweep(&sweep),
+        Some(Command::Run(run)) => single::run(&run),
+        Some(Command::Replay(replay)) => single::replay(&replay),
+        Some(Command::Shrink(shrink)) => single::shrink(&shrink),
+        Some(Command::Show(show)) => single::show(&show),
+        Some(Command::List) => list::list(),
+    };
+    match done {
+        Ok(true) => ExitCode::from(FINE),
+        Ok(false) => ExitCode::from(FOUND),
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::from(UNUSABLE)
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Commands about one thing: `run`, `replay`, `shrink`, `show`.
+
+use std::fs;
+use std::path::Path;
+
+use rapace_sim::scenario::{SavedPlan, Scenario, Services};
+use rapace_sim::{LinkKind, Report, html};
+
+use crate::args::{ReplayArgs, RunArgs, ShowArgs, ShrinkArgs};
+use crate::seeds::Shard;
+use crate::subject::{Subject, files, folder, scenario, transports};
+use crate::{Done, Unusable};
+
+/// Runs scenarios and says what is not as they expect.
+pub(crate) fn run(args: &RunArgs) -> Done {
+    let names: Vec<String> = match &args.scenario {
+        Some(name) => vec![name.clone()],
+        None => {
+            let folder = folder()
+                .ok_or_else(|| Unusable("there is no folder `scenarios` here or above".into()))?;
+            let files = files(&folder).into_iter();
+            files.map(|path| path.display().to_string()).collect()
+        }
+    };
+    let mut all_fine = true;
+    for name in &names {
+        let scenario = scenario(name)?;
+        for transport in transports(&scenario, args.transport.as_deref())? {
+            all_fine &= match (args.crash_everywhere, args.seeds) {
+                (true, _) => crash_everywhere(&scenario, transport),
+                (false, Some(seeds)) => {
+                    let whole = Shard { index: 0, count: 1 };
+                    if seeds.end.is_none() {
+                        return Err(Unusable("`run --seeds` needs an end: 0..1000".to_owned()));
+                    }
+                    seeds
+                        .of(whole)
+                        .all(|seed| once(&scenario, transport, seed, args.trace, true))
+                }
+                (false, None) => {
+                    let seed = args.seed.unwrap_or(scenario.seed);
+                    once(&scenario, transport, seed, args.trace, false)
+                }
+            };
+        }
+        if let (Some(seeds), true) = (args.seeds, all_fine) {
+            println!("{} is fine with seeds {}..{}", scenario.name, seeds.start, seeds.end.unwrap_or(0));
+        }
+    }
+    Ok(all_fine)
+}
+
+/// One run of a scenario; `quiet` says nothing when all is fine.
+fn once(
+    scenario: &Scenario,
+    transport: LinkKind,
+    seed: u64,
+    trace: bool,
+    quiet: bool,
+) -> bool {
+    let verdict = scenario.run_with(transport, seed, &Services::standard());
+    if trace {
+        println!("{}", verdict.text(scenario));
+    }
+    if !verdict.is_ok() || !quiet {
+        println!("{verdict}");
+    }
+    verdict.is_ok()
+}
+
+fn crash_everywhere(scenario: &Scenario, transport: LinkKind) -> bool {
+    let all = scenario.crash_everywhere(transport, &Services::standard(), |_| {});
+    println!(
+        "{} over {}: {} crash points, {} fail",
+        scenario.name,
+        transport.name(),
+        all.runs,
+        all.failures.len()
+    );
+    for plugin in &all.cut_short {
+        println!("  {plugin} has more events than are explored");
+    }
+    for verdict in &all.failures {
+        println!("{verdict}");
+        if let Some(crash) = verdict.report.plan.faults.last() {
+            println!("  with {crash}");
+        }
+    }
+    all.failures.is_empty()
+}
+
+/// Runs something again; the last line is its trace hash.
+pub(crate) fn replay(args: &ReplayArgs) -> Done {
+    let subject = Subject::find(&args.subject, args.transport.as_deref())?;
+    let (problems, report, _) = subject.run();
+    if let (true, Some(trace)) = (args.trace, &report.trace) {
+        print!("{trace}");
+    }
+    describe(&subject, &report);
+    for problem in &problems {
+        println!("fails {problem}");
+    }
+    println!("trace hash {}", report.hash);
+    Ok(problems.is_empty())
+}
+
+fn describe(subject: &Subject, report: &Report) {
+    println!("{}", subject.title());
+    for fault in &report.plan.faults {
+        println!("  {fault}");
+    }
+    let calls = report.calls;
+    println!(
+        "{} calls: {} fine, {} failed, {} dropped; {} frames, {} steps, {} of virtual time",
+        calls.begun,
+        calls.ok,
+        calls.failed,
+        calls.dropped,
+        report.frames,
+        report.steps,
+        report.virtual_time
+    );
+}
+
+/// Takes faults away as long as the run fails.
+pub(crate) fn shrink(args: &ShrinkArgs) -> Done {
+    let subject = Subject::find(&args.subject, None)?;
+    let before = subject.world().planned().faults.len();
+    let Some(shrunk) = rapace_sim::shrink(&subject.world()) else {
+        println!("{} does not fail; there is nothing to shrink", subject.title());
+        return Ok(true);
+    };
+    println!(
+        "{before} faults became {} in {} runs",
+        shrunk.plan.faults.len(),
+        shrunk.runs
+    );
+    let failure = shrunk.report.failures.first();
+    let about = failure.map(ToString::to_string).unwrap_or_default();
+    println!("fails {about}");
+    let mut saved = SavedPlan::standard(about, shrunk.plan);
+    if let Subject::Scenario(scenario, transport, _) = &subject {
+        saved.world.clone_from(&scenario.name);
+        saved.transport = Some(*transport);
+    }
+    println!("\n{saved}");
+    if let Some(path) = &args.out {
+        write(path, &saved.to_string())?;
+        println!("see it again: cargo sim replay {}", path.display());
+    }
+    Ok(false)
+}
+
+/// Prints a trace, or writes it as a page.
+pub(crate) fn show(args: &ShowArgs) -> Done {
+    let subject = Subject::find(&args.subject, args.transport.as_deref())?;
+    let (problems, report, verdict) = subject.run();
+    let Some(trace) = &report.trace else {
+        return Err(Unusable("the run has no trace".to_owned()));
+    };
+    if let Some(path) = &args.html {
+        write(path, &html::page(trace, &subject.title()))?;
+        println!("{} events in {}", trace.events.len(), path.display());
+    } else if args.json {
+        let json = serde_json::to_string_pretty(trace)
+            .map_err(|error| Unusable(format!("the trace cannot be written: {error}")))?;
+        println!("{json}");
+    } else {
+        print!("{trace}");
+        if let Some(verdict) = verdict.filter(|verdict| !verdict.is_ok()) {
+            println!("{verdict}");
+        }
+    }
+    Ok(problems.is_empty())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Unusable> {
+    fs::write(path, text)
+        .map_err(|error| Unusable(format!("{} cannot be written: {error}", path.display())))
+}

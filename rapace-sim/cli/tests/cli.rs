@@ -1,0 +1,141 @@
+//! The command line as people and CI see it: what it prints, and its exit codes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const FINE: Option<i32> = Some(0);
+const FOUND: Option<i32> = Some(1);
+const UNUSABLE: Option<i32> = Some(2);
+
+fn sim(args: &[&str]) -> Output {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    Command::new(env!("CARGO_BIN_EXE_cargo-sim"))
+        .args(args)
+        .current_dir(root)
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("cargo-sim starts")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("output is UTF-8")
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("output is UTF-8")
+}
+
+/// A file in a fresh folder of this test.
+fn file(test: &str, name: &str, text: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    std::fs::create_dir_all(&folder).expect("the folder can be made");
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("the file can be written");
+    path
+}
+
+const DIES: &str = r#"
+about = "The plugin dies, and nobody said that it may."
+
+[plugin.images]
+
+[[call]]
+do = "nap(500)"
+
+[[fault]]
+when = "at 100ms"
+what = "kill images"
+
+[[fault]]
+when = "at 50ms"
+what = "slow images to 10us an event for 1ms"
+"#;
+
+#[test]
+fn a_replay_ends_with_the_trace_hash_which_is_the_same_in_another_process() {
+    let first = sim(&["replay", "17"]);
+    assert_eq!(first.status.code(), FINE, "{}", err(&first));
+    let last = out(&first).lines().last().unwrap_or_default().to_owned();
+    let hash = last.strip_prefix("trace hash ").expect("the last line is the hash");
+    assert_eq!(hash.len(), 16, "{hash}");
+    assert!(hash.chars().all(|c| c.is_ascii_hexdigit()), "{hash}");
+    assert_eq!(out(&first), out(&sim(&["replay", "17"])));
+    let other = out(&sim(&["replay", "18"]));
+    assert_ne!(Some(last.as_str()), other.lines().last());
+}
+
+#[test]
+fn a_scenario_that_is_as_expected_exits_with_0() {
+    let output = sim(&["run", "row_01_handler_panics"]);
+    assert_eq!(output.status.code(), FINE, "{}", err(&output));
+    assert!(out(&output).contains("row_01_handler_panics over stream with seed 1 is fine"));
+}
+
+#[test]
+fn a_scenario_that_is_not_exits_with_1_and_says_why() {
+    let path = file("fails", "dies.toml", DIES);
+    let path = path.to_str().expect("paths are UTF-8");
+    let output = sim(&["run", path, "--transport", "stream"]);
+    assert_eq!(output.status.code(), FOUND, "{}", err(&output));
+    let text = out(&output);
+    assert!(text.contains("call `nap` (line 6) should succeed, but it failed with `peer died`"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_understood_exits_with_2_and_shows_the_place() {
+    let text = DIES.replacen("do =", "doo =", 1);
+    let path = file("unusable", "broken.toml", &text);
+    let output = sim(&["run", path.to_str().expect("paths are UTF-8")]);
+    assert_eq!(output.status.code(), UNUSABLE);
+    assert!(err(&output).contains("broken.toml:7:1: a call has no `doo`"), "{}", err(&output));
+    for wrong in [&["run", "no-such-thing"][..], &["sweep", "--seeds", "9..3"], &["walk"]] {
+        let output = sim(wrong);
+        assert_eq!(output.status.code(), UNUSABLE, "{wrong:?}");
+        assert!(!err(&output).is_empty());
+    }
+}
+
+#[test]
+fn a_sweep_prints_a_table_without_colours() {
+    let output = sim(&["sweep", "--seeds", "0..40", "--threads", "1"]);
+    assert_eq!(output.status.code(), FINE, "{}{}", out(&output), err(&output));
+    let text = out(&output);
+    for row in ["seeds", "events", "virtual:real", "faults hit", "marks reached", "failures"] {
+        assert!(text.lines().any(|line| line.starts_with(row)), "no row `{row}` in\n{text}");
+    }
+    assert!(!text.contains('\u{1b}'));
+    assert!(!err(&output).contains('\u{1b}'));
+}
+
+#[test]
+fn shards_together_are_the_whole_sweep() {
+    let seeds = |args: &[&str]| {
+        let text = out(&sim(args));
+        let row = text.lines().find(|line| line.starts_with("seeds")).expect("a row of seeds");
+        let count = row.split_whitespace().nth(1).expect("a count");
+        count.parse::<u64>().expect("a number")
+    };
+    let mut total = 0;
+    for shard in ["0/3", "1/3", "2/3"] {
+        total += seeds(&["sweep", "--seeds", "100..120", "--shard", shard]);
+    }
+    assert_eq!(total, 20);
+}
+
+#[test]
+fn a_page_stands_alone() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trace.html");
+    let shown = path.to_str().expect("paths are UTF-8");
+    let output = sim(&["show", "row_02_link_cut", "--html", shown]);
+    assert_eq!(output.status.code(), FINE, "{}", err(&output));
+    let page = std::fs::read_to_string(&path).expect("the page is there");
+    assert!(page.starts_with("<!"), "{}", &page[..20]);
+    assert!(page.contains("row_02_link_cut"));
+}
+
+#[test]
+fn everything_is_listed() {
+    let output = sim(&["list"]);
+    assert_eq!(output.status.code(), FINE, "{}", err(&output));
+    assert!(out(&output).lines().count() >= 40);
+}

@@ -1,0 +1,145 @@
+//! Every file of `scenarios/` over every transport that it names, with its trace as a snapshot.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rapace_sim::scenario::{SavedPlan, Scenario, Services};
+use rapace_sim::standard;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The scenario files, sorted by name.
+fn files() -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("scenarios")).expect("scenarios/ is there");
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("scenarios/ can be read").path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn read(path: &Path) -> Scenario {
+    let text = fs::read_to_string(path).expect("a scenario can be read");
+    let name = path.file_name().and_then(|name| name.to_str()).expect("names are ASCII");
+    Scenario::parse(name, &text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn every_scenario_is_as_expected_over_every_transport() {
+    let only = std::env::var("SCENARIO").unwrap_or_default();
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(root().join("snapshots"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let mut failures = Vec::new();
+    let mut runs = 0;
+    for file in files() {
+        let scenario = read(&file);
+        if !scenario.name.contains(&only) {
+            continue;
+        }
+        for transport in &scenario.transports {
+            if !transport.is_available() {
+                continue;
+            }
+            let verdict = scenario.run(*transport);
+            runs += 1;
+            if !verdict.is_ok() {
+                failures.push(verdict.to_string());
+            }
+            let name = format!("{}@{}", scenario.name, transport.name());
+            settings.bind(|| insta::assert_snapshot!(name, verdict.text(&scenario)));
+        }
+    }
+    assert!(runs > 0, "no scenario is called like `{only}`");
+    assert!(failures.is_empty(), "{} fail:\n\n{}", failures.len(), failures.join("\n\n"));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_and_another_one_another() {
+    for file in files() {
+        let scenario = read(&file);
+        let transport = scenario.transports[0];
+        let first = scenario.run(transport).report;
+        assert_eq!(first.hash, scenario.run(transport).report.hash, "{}", scenario.name);
+    }
+}
+
+#[test]
+fn every_snapshot_belongs_to_a_scenario() {
+    let mut wanted = BTreeSet::new();
+    for file in files() {
+        let scenario = read(&file);
+        for transport in scenario.transports.iter().filter(|kind| kind.is_available()) {
+            wanted.insert(format!("{}@{}.snap", scenario.name, transport.name()));
+        }
+    }
+    let entries = fs::read_dir(root().join("snapshots")).expect("snapshots/ is there");
+    let found: BTreeSet<String> = entries
+        .map(|entry| entry.expect("snapshots/ can be read").file_name())
+        .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| name.contains('@') && !name.ends_with(".snap.new"))
+        .collect();
+    let unreferenced: Vec<_> = found.difference(&wanted).collect();
+    assert!(unreferenced.is_empty(), "no scenario has these: {unreferenced:?}");
+    let missing: Vec<_> = wanted.difference(&found).collect();
+    assert!(missing.is_empty(), "these are missing: {missing:?}");
+}
+
+/// Scenarios that are short enough to be crashed everywhere in a moment, and what is special in each.
+const CRASHED_EVERYWHERE: [&str; 8] = [
+    "crash_with_request_under_way",
+    "crash_in_stream_from_plugin",
+    "crash_in_half_closed_tunnel",
+    "crash_before_grant",
+    "nested_callback_dies_inside",
+    "row_05_dropped_call_stops_its_handler",
+    "row_20_reply_races_deadline",
+    "plugin_ignores_a_stream",
+];
+
+#[test]
+fn plugins_may_crash_before_any_event() {
+    let services = Services::standard();
+    for name in CRASHED_EVERYWHERE {
+        let scenario = read(&root().join(format!("scenarios/{name}.toml")));
+        for transport in scenario.transports.iter().filter(|kind| kind.is_available()) {
+            let all = scenario.crash_everywhere(*transport, &services, |_| {});
+            for verdict in &all.failures {
+                let crash = verdict.report.plan.faults.last();
+                panic!("{verdict}\nwith {}", crash.map(ToString::to_string).unwrap_or_default());
+            }
+            assert!(all.cut_short.is_empty(), "{name} is too long for this");
+            assert!(all.runs > 5, "{name}: only {} crash points", all.runs);
+            println!("{name} over {}: {} crash points", transport.name(), all.runs);
+        }
+    }
+}
+
+#[test]
+fn saved_failures_stay_fixed() {
+    let Ok(entries) = fs::read_dir(root().join("scenarios/regressions")) else {
+        return;
+    };
+    for entry in entries {
+        let path = entry.expect("scenarios/regressions/ can be read").path();
+        if path.extension().is_none_or(|ending| ending != "toml") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a saved plan can be read");
+        let name = path.display().to_string();
+        let saved = SavedPlan::parse(&name, &text).unwrap_or_else(|error| panic!("{error}"));
+        if saved.world == SavedPlan::STANDARD {
+            standard::with_plan(saved.plan).trace(true).run_twice().check();
+        } else {
+            let scenario = read(&root().join(format!("scenarios/{}.toml", saved.world)));
+            let transport = saved.transport.unwrap_or(scenario.transports[0]);
+            let verdict = scenario.run_plan(transport, &saved.plan, &Services::standard());
+            verdict.report.check();
+        }
+    }
+}
