@@ -307,6 +307,14 @@ impl LiveLink {
         }
     }
 
+    /// Whether bytes were changed on their way.
+    pub(crate) fn is_corrupted(&self) -> bool {
+        match &self.medium {
+            Medium::Stream(pipes) => pipes.iter().any(|pipe| pipe.is_corrupted()),
+            Medium::Mem(..) => false,
+        }
+    }
+
     /// The pipe of one end's sending, if the link is made of pipes.
     pub(crate) fn pipe(&self, end: usize) -> Option<&Arc<Pipe>> {
         match &self.medium {

@@ -130,7 +130,7 @@ impl Cast {
         Cast {
             processes: plugins.map(str::to_owned).to_vec(),
             links: plugins.map(link).to_vec(),
-            horizon: Nanos::from_secs(4),
+            horizon: Nanos::from_secs(2),
         }
     }
 }
@@ -208,7 +208,7 @@ fn when(draws: &mut Draws, cast: &Cast) -> Option<When> {
         all
     };
     Some(match draws.below(10) {
-        0..=3 => When::At(Nanos(draws.below(cast.horizon.0.max(1)))),
+        0..=3 => When::At(Nanos(early(draws, cast.horizon.0.max(1)))),
         4..=5 => When::Event {
             process: cast.processes.get(index(draws, cast.processes.len())?)?.clone(),
             n: early(draws, 400),
@@ -292,7 +292,7 @@ fn what(draws: &mut Draws, cast: &Cast, kind: &str) -> Option<What> {
         },
         "window" => What::Window {
             link,
-            bytes: 1 << draws.within(5, 17),
+            bytes: 1 << draws.within(8, 17),
         },
         "short_io" => What::ShortIo {
             link,

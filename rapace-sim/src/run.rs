@@ -9,6 +9,7 @@ use crate::engine::agenda::Event;
 use crate::engine::executor::{Next, Rules};
 use crate::engine::process::NEVER;
 use crate::fault::{What, When};
+use crate::link::LiveLink;
 use crate::lives;
 use crate::plan::Plan;
 use crate::report::{FaultCount, Oracle};
@@ -21,6 +22,9 @@ use crate::trace::record::Entry;
 const EACH_NS_MAX: u64 = 10_000_000;
 /// Steps at one moment after which a world counts as turning in circles.
 const STEPS_AT_ONE_TIME_MAX: u64 = 4_000_000;
+
+/// Calls that have not ended and are named when a run is given up.
+const OPEN_CALLS_SHOWN: usize = 6;
 
 /// When a run is given up.
 #[derive(Clone, Copy, Debug)]
@@ -300,6 +304,11 @@ impl Run {
         let mut leaks = Vec::new();
         for link in &self.stage.links {
             let state = link.state();
+            // Who was told something else than what was sent cannot be expected to agree on what is
+            // over.
+            if state.live.as_ref().is_some_and(LiveLink::is_corrupted) {
+                continue;
+            }
             for (end, session) in &state.open {
                 let sizes = session.table_sizes();
                 if sizes != TableSizes::default() {
@@ -326,6 +335,11 @@ impl Run {
             .collect();
         tasks.sort();
         tasks.dedup();
+        let calls = self.stage.open_calls();
+        tasks.extend(calls.iter().take(OPEN_CALLS_SHOWN).cloned());
+        if calls.len() > OPEN_CALLS_SHOWN {
+            tasks.push(format!("{} calls in all", calls.len()));
+        }
         tasks.join(", ")
     }
 }

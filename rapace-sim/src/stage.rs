@@ -101,6 +101,8 @@ struct Found {
     failures: Vec<Failure>,
     marks: BTreeMap<String, u64>,
     calls: CallCount,
+    /// Watched calls that have not ended: who makes them, and what they are called.
+    open: BTreeMap<u64, (usize, String)>,
 }
 
 /// Failures beyond this many say nothing new.
@@ -192,7 +194,10 @@ impl Stage {
     /// A watched call begins; its number.
     pub(crate) fn call_begins(&self, process: usize, label: &str) -> u64 {
         let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        self.found().calls.begun += 1;
+        let mut found = self.found();
+        found.calls.begun += 1;
+        found.open.insert(call, (process, label.to_owned()));
+        drop(found);
         self.note(Entry::Call {
             process,
             call,
@@ -204,6 +209,7 @@ impl Stage {
 
     pub(crate) fn call_ends(&self, process: usize, call: u64, label: String, outcome: CallEnd) {
         let mut found = self.found();
+        found.open.remove(&call);
         match &outcome {
             CallEnd::Ok(_) => found.calls.ok += 1,
             CallEnd::Err(_) => found.calls.failed += 1,
@@ -216,6 +222,14 @@ impl Stage {
             label,
             outcome: Some(outcome),
         });
+    }
+
+    /// Watched calls that have not ended, as text.
+    pub(crate) fn open_calls(&self) -> Vec<String> {
+        let found = self.found();
+        let open = found.open.iter();
+        open.map(|(call, (process, label))| format!("call {call} {label} of {}", self.names[*process]))
+            .collect()
     }
 
     pub(crate) fn take_found(&self) -> (Vec<Failure>, BTreeMap<String, u64>, CallCount) {

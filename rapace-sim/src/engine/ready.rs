@@ -21,8 +21,9 @@ pub(crate) struct TaskId {
 
 #[derive(Default)]
 pub(crate) struct Ready {
+    /// By the poll around which they run, then by their draw. Not by the order in which they were
+    /// woken: `tokio::sync::watch` wakes its receivers in an order of its own each time.
     heap: Mutex<BinaryHeap<Reverse<(u64, u64, TaskId)>>>,
-    pushed: AtomicU64,
     polls: AtomicU64,
     root: Mutex<Option<Waker>>,
     /// The executor is looking, so nobody needs to wake it.
@@ -30,13 +31,12 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    fn push(&self, key: u64, task: TaskId) {
-        let order = self.polls.load(Ordering::Relaxed) + key % SHUFFLE_POLLS;
-        let seq = self.pushed.fetch_add(1, Ordering::Relaxed);
+    fn push(&self, number: u64, task: TaskId) {
+        let around = self.polls.load(Ordering::Relaxed) + number % SHUFFLE_POLLS;
         self.heap
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(Reverse((order, seq, task)));
+            .push(Reverse((around, number, task)));
         if !self.looking.load(Ordering::Relaxed) {
             let root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(root) = &*root {

@@ -1,0 +1,126 @@
+//! The standard mixed world of a seed: what the simulator sweeps when nobody says otherwise.
+//!
+//! A host and two or three plugins on mixed transports with limits that the seed draws. Workers of
+//! the host make unary calls, streams both ways, tunnels, nested callbacks, cancellations and calls
+//! with deadlines; the seed's faults happen meanwhile. Every answer is checked. Once the faults are
+//! over each plugin must answer again.
+//!
+//! | module | owns |
+//! |---|---|
+//! | here | the shape of the world |
+//! | `service` | the service for nested callbacks |
+//! | `work` | what workers do, and what may come of it |
+
+mod service;
+mod work;
+
+use rapace_session::Limits;
+use rapace_testbed::{Subject, TestbedServer};
+
+use crate::draw::{Draws, Purpose};
+use crate::link::{LinkConfig, LinkKind};
+use crate::plan::{Cast, Plan};
+use crate::process::Process;
+use crate::program::Program;
+use crate::time::Nanos;
+use crate::world::{World, WorldBuilder};
+use service::{BouncerServer, Bouncing};
+use work::Weather;
+
+/// The standard world of a seed with the faults that the seed draws.
+pub fn world(seed: u64) -> WorldBuilder {
+    with_plan(Plan::swarm(seed, &Cast::standard()))
+}
+
+/// As [`world`], with links of this kind only.
+pub fn world_over(seed: u64, kind: LinkKind) -> WorldBuilder {
+    let mut shape = Shape::draw(seed);
+    for plugin in &mut shape.plugins {
+        plugin.link.kind = kind;
+    }
+    shaped(shape, Plan::swarm(seed, &Cast::standard()))
+}
+
+/// The standard world of the plan's seed with the plan's faults.
+pub fn with_plan(plan: Plan) -> WorldBuilder {
+    shaped(Shape::draw(plan.seed), plan)
+}
+
+fn shaped(shape: Shape, plan: Plan) -> WorldBuilder {
+    let has = |kind: &str| plan.faults.iter().any(|fault| fault.what.kind() == kind);
+    let weather = Weather {
+        calm: plan.faults.is_empty(),
+        skewed: has("clock_skew"),
+        spoiled: has("corrupt"),
+    };
+    let workers = shape.workers;
+    let plugins: Vec<String> = shape.plugins.iter().map(|one| one.name.to_owned()).collect();
+    let main = move |host: Process| {
+        let plugins = plugins.clone();
+        async move { work::main(host, plugins, workers, weather).await }
+    };
+    let program = || {
+        Program::new()
+            .limits(shape.limits.clone())
+            .serve(|| TestbedServer::new(Subject))
+            .serve_with(|process| BouncerServer::new(Bouncing::new(process)))
+    };
+    let mut world = World::builder()
+        .host("host", program().main(main))
+        .horizon(Cast::standard().horizon)
+        .deadline(Nanos::from_secs(900));
+    for plugin in &shape.plugins {
+        world = world.plugin_over(plugin.name, plugin.link.clone(), program());
+    }
+    world.plan(plan)
+}
+
+/// Sockets twice as often as links within a process.
+const KINDS: &[LinkKind] = &[
+    LinkKind::Stream,
+    LinkKind::Stream,
+    LinkKind::Mem,
+];
+
+struct Shape {
+    plugins: Vec<PluginShape>,
+    limits: Limits,
+    workers: u64,
+}
+
+struct PluginShape {
+    name: &'static str,
+    link: LinkConfig,
+}
+
+impl Shape {
+    fn draw(seed: u64) -> Self {
+        let mut draws = Draws::new(seed, Purpose::World, 0);
+        let names = &["a", "b", "c"][..draws.within(2, 3) as usize];
+        let plugins = names.iter().map(|name| PluginShape {
+            name,
+            link: LinkConfig {
+                kind: *draws.pick(KINDS),
+                latency: Nanos(*draws.pick(&[0, 1_000, 20_000, 300_000])),
+                jitter: Nanos(*draws.pick(&[0, 5_000, 100_000])),
+                window_bytes: *draws.pick(&[300, 4 << 10, 208 << 10, 208 << 10]),
+                short_io: draws.chance(2, 3),
+            },
+        });
+        let plugins = plugins.collect();
+        let limits = Limits {
+            window_bytes: *draws.pick(&[64, 1 << 10, 16 << 10, 1 << 20]),
+            max_pending_calls: *draws.pick(&[3, 4_096, 4_096]),
+            send_queue_bytes: *draws.pick(&[1 << 10, 1 << 20]),
+            // A dead link that nobody hears of is found by pings alone.
+            ping_interval: Some(std::time::Duration::from_secs(2)),
+            ping_timeout: std::time::Duration::from_secs(4),
+            ..Limits::default()
+        };
+        Shape {
+            plugins,
+            limits,
+            workers: draws.within(1, 4),
+        }
+    }
+}
