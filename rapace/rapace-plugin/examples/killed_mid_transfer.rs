@@ -163,17 +163,16 @@ async fn latencies(store: StoreClient, calls: usize, stop: Arc<AtomicBool>) -> V
 }
 
 /// Keeps two payloads on their way in each direction.
-async fn transfer(store: StoreClient, moved: Arc<AtomicU64>) {
-    let payload = Bytes::from(vec![1; PAYLOAD]);
+async fn transfer(store: StoreClient, payload: Bytes, moved: Arc<AtomicU64>) {
     loop {
         let put = store.put(payload.clone()).await.map(|bytes| bytes as usize);
-        check(put, &moved).await;
+        check(put, &moved);
         let taken = store.take(PAYLOAD as u64).await;
-        check(taken.map(|taken| taken.len()), &moved).await;
+        check(taken.map(|taken| taken.len()), &moved);
     }
 }
 
-async fn check(done: Result<usize, CallError>, moved: &AtomicU64) {
+fn check(done: Result<usize, CallError>, moved: &AtomicU64) {
     match done {
         Ok(bytes) => {
             assert_eq!(bytes, PAYLOAD, "a payload was cut");
@@ -219,9 +218,12 @@ async fn host(arg: Option<String>) -> Result<ExitCode, Failure> {
     latencies(other.client(), 500, stop.clone()).await;
     let quiet = Percentiles::of(latencies(other.client(), CALLS_QUIET, stop.clone()).await);
 
+    // Made once: an allocator that frees megabytes over and over keeps some of them.
+    let payload = Bytes::from(vec![1; PAYLOAD]);
     // How much of it is the transfers alone.
     let moved = Arc::new(AtomicU64::new(0));
-    let transfers = [0, 1].map(|_| tokio::spawn(transfer(victim.client(), moved.clone())));
+    let transfers =
+        [0, 1].map(|_| tokio::spawn(transfer(victim.client(), payload.clone(), moved.clone())));
     let busy = Percentiles::of(latencies(other.client(), CALLS_QUIET, stop.clone()).await);
     for transfer in transfers {
         transfer.abort();
@@ -238,7 +240,8 @@ async fn host(arg: Option<String>) -> Result<ExitCode, Failure> {
             calls = Some(tokio::spawn(latencies(client, usize::MAX, stop)));
         }
         let session = victim.session().ok_or("the victim is down")?;
-        let transfers = [0, 1].map(|_| tokio::spawn(transfer(victim.client(), moved.clone())));
+        let transfers =
+            [0, 1].map(|_| tokio::spawn(transfer(victim.client(), payload.clone(), moved.clone())));
         // From the first byte of the first payload to well into the second.
         tokio::time::sleep(Duration::from_micros(500 + kill * 7_919 % 8_000)).await;
         victim.kill();

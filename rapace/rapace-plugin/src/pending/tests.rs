@@ -2,8 +2,8 @@ use std::future::{pending, poll_fn};
 use std::time::Duration;
 
 use rapace_shm::ShmConfig;
+use rapace_transport::conformance::Pair;
 use rapace_transport::conformance::traffic::{check, frame, recv, send};
-use rapace_transport::conformance::{Pair, PairConfig};
 
 use super::*;
 
@@ -18,21 +18,10 @@ fn run(case: impl Future<Output = ()>) {
 }
 
 /// Both ends set their link up when they are used first.
-async fn pair(config: PairConfig) -> Pair {
-    let config = if config.small_buffers {
-        ShmConfig {
-            ring_frames: 2,
-            slots_max: 2,
-            lane_bytes_max: 8 << 20,
-            borrow_bytes_max: 64 << 10,
-            ..ShmConfig::default()
-        }
-    } else {
-        ShmConfig::default()
-    };
+fn pair() -> Pair {
     let (a, b) = rapace_shm::socket_pair().expect("sockets");
     let end = |socket| -> Box<dyn Transport> {
-        let begun = rapace_shm::os::SetUp::begin(socket, config.clone()).expect("a lane");
+        let begun = rapace_shm::os::SetUp::begin(socket, ShmConfig::default()).expect("a lane");
         let info = begun.info();
         Box::new(PendingTransport::new(info, async {
             begun.finish().await.map_err(Into::into)
@@ -44,7 +33,7 @@ async fn pair(config: PairConfig) -> Pair {
 #[test]
 fn frames_pass_once_both_ends_are_used() {
     run(async {
-        let (a, b) = pair(PairConfig::USUAL).await;
+        let (a, b) = pair();
         let ((mut a_sink, mut a_source), (mut b_sink, mut b_source)) = (a.split(), b.split());
         // Each side's set-up is driven by its receiving half.
         let a = async {
@@ -62,7 +51,7 @@ fn frames_pass_once_both_ends_are_used() {
 #[test]
 fn a_loan_waits_for_the_link() {
     run(async {
-        let (a, b) = pair(PairConfig::USUAL).await;
+        let (a, b) = pair();
         let lender = a.lender().expect("a lender");
         let room = Room::exact(1_000);
         assert!(lender.try_loan(room).is_none(), "there is no link yet");
