@@ -82,7 +82,7 @@ pub(crate) struct ServeArgs {
 #[derive(Args, Debug)]
 pub(crate) struct PluginArgs {
     /// How host and plugins are connected
-    #[arg(long, value_enum, default_value_t = Transport::Unix)]
+    #[arg(long, value_enum, default_value_t = Transport::default())]
     pub(crate) transport: Transport,
     /// Pages, and pictures, that are worked on at a time
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = jobs)]

@@ -88,9 +88,6 @@ pub(crate) enum BuildError {
         /// What the template engine says.
         message: String,
     },
-    /// Something was asked for that this build of the program does not have.
-    #[error("{0}")]
-    Unsupported(&'static str),
 }
 
 /// Something that the author of the content has to put right.

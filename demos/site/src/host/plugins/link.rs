@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rapace::plugin::{Backoff, Plugin, PluginHost, Restart};
+use rapace::plugin::{Backoff, Plugin, PluginHost, Restart, ShmConfig, Wire};
 use rapace::{Client, Session};
 
 use super::FrontDesk;
@@ -16,13 +16,23 @@ const SHUTDOWN: Duration = Duration::from_millis(500);
 /// How host and plugins are connected.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transport {
+    /// One process per plugin, over shared memory.
+    Shm,
     /// One process per plugin, over Unix sockets.
     Unix,
     /// All in this process.
     Mem,
-    /// One process per plugin, over shared memory; not there yet.
-    #[value(hide = true)]
-    Shm,
+}
+
+impl Default for Transport {
+    /// Shared memory where the plugins use it by themselves: on Linux.
+    fn default() -> Self {
+        if Wire::default() == Wire::Stream {
+            Transport::Unix
+        } else {
+            Transport::Shm
+        }
+    }
 }
 
 /// A running plugin.
@@ -50,15 +60,16 @@ impl Link {
         desk: FrontDesk,
         expendable: bool,
     ) -> Result<Self, BuildError> {
-        let place = match transport {
-            Transport::Unix => Place::Process(Box::new(spawn(name, desk, expendable).await?)),
-            Transport::Mem => connect(name, desk).await?,
-            Transport::Shm => {
-                return Err(BuildError::Unsupported(
-                    "there is no shared-memory transport yet; use --transport unix",
-                ));
+        let wire = match transport {
+            Transport::Shm => Wire::Shm(ShmConfig::default()),
+            Transport::Unix => Wire::Stream,
+            Transport::Mem => {
+                let place = connect(name, desk).await?;
+                return Ok(Self { name, place });
             }
         };
+        let process = spawn(name, desk, wire, expendable).await?;
+        let place = Place::Process(Box::new(process));
         Ok(Self { name, place })
     }
 
@@ -108,10 +119,16 @@ impl Link {
 }
 
 /// Runs this very program as the plugin.
-async fn spawn(name: Name, desk: FrontDesk, expendable: bool) -> Result<PluginHost, BuildError> {
+async fn spawn(
+    name: Name,
+    desk: FrontDesk,
+    wire: Wire,
+    expendable: bool,
+) -> Result<PluginHost, BuildError> {
     let mut plugin = Plugin::current_exe()
         .args(["plugin", name.as_str()])
         .name(name.as_str())
+        .wire(wire)
         .shutdown_timeouts(SHUTDOWN, SHUTDOWN)
         .restart(restart(expendable));
     if name == Name::Markdown {
