@@ -15,6 +15,7 @@ pub mod process;
 pub mod program;
 pub mod report;
 mod run;
+pub mod scenario;
 pub mod shrink;
 mod stage;
 pub mod standard;

@@ -1,4 +1,4 @@
-//! Crashes at every single event of a scenario.
+//! Crashes at every single event of a scenario, and at every store into shared memory.
 
 use super::model::Scenario;
 use super::run::Verdict;
@@ -9,8 +9,8 @@ use crate::program::Restart;
 use crate::time::Nanos;
 use crate::trace::Happening;
 
-/// A process with more events than this is not explored further: the scenario is too long for it.
-const EVENTS_MAX: u64 = 5_000;
+/// A process with more events or stores than this is not explored further: the scenario is too long.
+const MOMENTS_MAX: u64 = 5_000;
 /// After so many failures nothing new is to be learnt.
 const FAILURES_MAX: usize = 8;
 
@@ -21,13 +21,14 @@ pub struct Exploration {
     pub runs: u64,
     /// What went wrong, with the plan that shows it.
     pub failures: Vec<Verdict>,
-    /// Plugins that had more events than were explored.
+    /// Plugins that had more events or stores than were explored.
     pub cut_short: Vec<String>,
 }
 
 impl Scenario {
     /// Runs the scenario once for every event of every plugin, and kills the plugin right before
-    /// that event; a poll of one of its tasks is an event.
+    /// that event; a poll of one of its tasks is an event. Over shared memory it also runs it once for
+    /// every store, and kills the plugin right before that.
     ///
     /// A plugin that is never restarted is restarted here, so that the calls that follow can end.
     /// The scenario's own expectations do not hold then; what every run is checked for does, each
@@ -51,44 +52,67 @@ impl Scenario {
         }
         let mut all = Exploration::default();
         for plugin in &self.plugins {
-            for n in 1.. {
-                if n > EVENTS_MAX {
+            let process = || plugin.name.clone();
+            let event = |n| When::Event {
+                process: process(),
+                n,
+            };
+            let store = |n| When::Store {
+                process: process(),
+                n,
+            };
+            let crash = |when| Fault {
+                when,
+                what: What::Kill { process: process() },
+            };
+            let moments: &[&dyn Fn(u64) -> When] = match transport {
+                LinkKind::Shm => &[&event, &store],
+                _ => &[&event],
+            };
+            for moment in moments {
+                let crashes = (1..=MOMENTS_MAX).map(|n| crash(moment(n)));
+                if !self.crash_at(crashes, &world, transport, services, &mut all, &mut progress) {
                     all.cut_short.push(plugin.name.clone());
-                    break;
                 }
-                let crash = Fault {
-                    when: When::Event {
-                        process: plugin.name.clone(),
-                        n,
-                    },
-                    what: What::Kill {
-                        process: plugin.name.clone(),
-                    },
-                };
-                let mut plan = self.plan(self.seed);
-                plan.faults.push(crash.clone());
-                let mut verdict = world.run_plan(transport, &plan, services);
-                let trace = verdict.report.trace.as_ref();
-                let happened = trace.is_some_and(|trace| {
-                    trace.events.iter().any(|event| {
-                        matches!(&event.what, Happening::Fault { fault, .. } if *fault == crash)
-                    })
-                });
-                all.runs += 1;
-                verdict.problems = essential(self, &verdict);
-                if !verdict.is_ok() {
-                    all.failures.push(verdict);
-                }
-                progress(&all);
                 if all.failures.len() >= FAILURES_MAX {
                     return all;
-                }
-                if !happened {
-                    break;
                 }
             }
         }
         all
+    }
+
+    /// One run for each of these crashes until one does not happen any more; false when all of them
+    /// happened.
+    fn crash_at(
+        &self,
+        crashes: impl Iterator<Item = Fault>,
+        world: &Scenario,
+        transport: LinkKind,
+        services: &Services,
+        all: &mut Exploration,
+        progress: &mut impl FnMut(&Exploration),
+    ) -> bool {
+        for crash in crashes {
+            let mut plan = self.plan(self.seed);
+            plan.faults.push(crash.clone());
+            let mut verdict = world.run_plan(transport, &plan, services);
+            let happened = verdict.report.trace.as_ref().is_some_and(|trace| {
+                trace.events.iter().any(|event| {
+                    matches!(&event.what, Happening::Fault { fault, .. } if *fault == crash)
+                })
+            });
+            all.runs += 1;
+            verdict.problems = essential(self, &verdict);
+            if !verdict.is_ok() {
+                all.failures.push(verdict);
+            }
+            progress(all);
+            if !happened || all.failures.len() >= FAILURES_MAX {
+                return true;
+            }
+        }
+        false
     }
 }
 

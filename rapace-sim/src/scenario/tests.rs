@@ -186,3 +186,108 @@ fn plans_of_seeds_survive_being_saved() {
         assert_eq!(SavedPlan::parse("x", &text).unwrap_or_else(|e| panic!("{e}")), saved);
     }
 }
+
+/// What is wrong with the call of a small scenario in which the plugin dies at 10 ms.
+fn verdict_of(expectation: &str) -> Vec<String> {
+    let text = format!(
+        "about = \"x\"\n[plugin.a]\n[[call]]\ndo = \"drip(100, 10, 1000)\"\n{expectation}\n\
+         [[fault]]\nwhen = \"at 10ms\"\nwhat = \"kill a\"\n"
+    );
+    let scenario = Scenario::parse("x", &text).unwrap_or_else(|error| panic!("{error}"));
+    scenario.run(LinkKind::Stream).problems
+}
+
+#[test]
+fn each_expectation_can_fail_and_can_hold() {
+    assert_eq!(verdict_of("fails = \"peer died\""), Vec::<String>::new());
+    for (right, wrong, told) in [
+        ("", "fails = \"dropped\"", "should fail with `dropped`, but it failed with `peer died`"),
+        ("says = \"peer died\"", "says = \"out of cheese\"", "should say `out of cheese`"),
+        ("within = \"11ms\"", "within = \"9ms\"", "should end within 9ms"),
+        ("not_before = \"9ms\"", "not_before = \"11ms\"", "should take at least 11ms"),
+        ("reads = \"8 to 10\"", "reads = \"at least 11\"", "should read at least 11"),
+    ] {
+        let ending = if wrong.starts_with("fails") { "" } else { "fails = \"peer died\"\n" };
+        if !right.is_empty() {
+            let problems = verdict_of(&format!("{ending}{right}"));
+            assert!(problems.is_empty(), "{right}: {problems:?}");
+        }
+        let problems = verdict_of(&format!("{ending}{wrong}"));
+        assert!(problems.iter().any(|text| text.contains(told)), "{wrong}: {problems:?}");
+    }
+    let problems = verdict_of("");
+    assert!(problems.iter().any(|text| text.contains("should succeed")), "{problems:?}");
+}
+
+#[test]
+fn expectations_of_the_world_can_fail() {
+    let text = r#"
+about = "Nothing that is expected happens."
+[plugin.a]
+[[call]]
+do = "add(1, 2)"
+returns = 4
+[[call]]
+name = "well"
+do = "add(1, 2)"
+fails = "peer died"
+[[fault]]
+when = "at 1000s"
+what = "kill a"
+[[fault]]
+when = "after host sends request 1"
+what = "doorbells of link a coalesced for 1s"
+[expect]
+lives = { a = 2 }
+dead = "a"
+marks = "never marked"
+over_by = "1us"
+"#;
+    let scenario = Scenario::parse("x", text).unwrap_or_else(|error| panic!("{error}"));
+    let problems = scenario.run(LinkKind::Stream).problems;
+    for told in [
+        "should return 4, but it returned 3",
+        "should fail with `peer died`, but it returned 3",
+        "`at 1000s: kill a` (line 11) never came",
+        "came when there was nothing to hit",
+        "a should have 2 lives, but it had 1",
+        "a should be dead at the end",
+        "`never marked` was never reached",
+        "all should be over by 1us",
+    ] {
+        assert!(problems.iter().any(|text| text.contains(told)), "{told}: {problems:#?}");
+    }
+    assert_eq!(problems.len(), 8, "{problems:#?}");
+}
+
+#[test]
+fn long_traces_are_folded_and_nothing_rare_is_left_out() {
+    let text = r#"
+about = "Many calls and one fault."
+[plugin.a]
+[[call]]
+do = "add(1, 2)"
+repeat = 200
+[[fault]]
+when = "after host sends request 100"
+what = "slow a to 1us an event for 1us"
+"#;
+    let scenario = Scenario::parse("x", text).unwrap_or_else(|error| panic!("{error}"));
+    let verdict = scenario.run(LinkKind::Mem);
+    let folded = verdict.text(&scenario);
+    assert!(folded.lines().count() < 80, "{folded}");
+    assert!(folded.contains("!! slow a"), "{folded}");
+    assert!(folded.contains(" request from host"), "{folded}");
+    assert!(folded.contains("add  200 × 3"), "{folded}");
+    let trace = verdict.report.trace.expect("scenarios keep their traces");
+    let counted: usize = folded
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix('…'))
+        .flat_map(|line| line.trim().split(", "))
+        .filter_map(|part| part.split(' ').next()?.parse::<usize>().ok())
+        .sum();
+    let shown = folded.lines().skip(3).filter(|line| line.contains("  ")).count();
+    let gaps = folded.lines().filter(|line| line.trim().starts_with('…')).count();
+    // The last line is the summary of the calls.
+    assert_eq!(shown - gaps - 1 + counted, trace.events.len(), "{folded}");
+}
