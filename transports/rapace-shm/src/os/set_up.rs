@@ -155,8 +155,26 @@ impl SetUp {
     ///
     /// See [`SetUpError`]; never [`SetUpError::TimedOut`].
     pub async fn finish(self) -> Result<ShmTransport<Os>, SetUpError> {
+        let config = self.config.clone();
+        let parts = self.exchange().await?;
+        ShmTransport::new(parts, config).map_err(|err| match err {
+            LinkError::Malformed(what) => SetUpError::Malformed(what.as_ref().to_owned().into()),
+            err => SetUpError::Link(err),
+        })
+    }
+
+    /// As [`SetUp::finish`], but gives out what a link is made of: for who puts something of its own
+    /// around the memory, the bells or the control socket, such as a test that kills a process at
+    /// its k-th store.
+    ///
+    /// Cancel safe, as [`SetUp::finish`].
+    ///
+    /// # Errors
+    ///
+    /// See [`SetUpError`]; never [`SetUpError::TimedOut`] nor [`SetUpError::Link`].
+    pub async fn exchange(self) -> Result<Parts<Os>, SetUpError> {
         let SetUp {
-            config,
+            config: _,
             control,
             own,
             own_data,
@@ -181,7 +199,7 @@ impl SetUp {
             let what = "what it sent as its process cannot be watched";
             return Err(SetUpError::Malformed(what.into()));
         }
-        let parts = Parts {
+        Ok(Parts {
             own,
             peer,
             own_data,
@@ -189,10 +207,6 @@ impl SetUp {
             peer_data,
             peer_room,
             control,
-        };
-        ShmTransport::new(parts, config).map_err(|err| match err {
-            LinkError::Malformed(what) => SetUpError::Malformed(what.as_ref().to_owned().into()),
-            err => SetUpError::Link(err),
         })
     }
 }

@@ -13,7 +13,7 @@ use rapace_transport::{FrameSink, FrameSource, Lender, LinkError, Room, Transpor
 
 /// A waker that remembers that it was called.
 #[derive(Default)]
-pub struct Woken(AtomicBool);
+pub(crate) struct Woken(AtomicBool);
 
 impl Wake for Woken {
     fn wake(self: Arc<Self>) {
@@ -23,33 +23,33 @@ impl Wake for Woken {
 
 /// One half's task.
 #[derive(Default)]
-pub struct Task(Arc<Woken>);
+pub(crate) struct Task(Arc<Woken>);
 
 impl Task {
-    pub fn waker(&self) -> Waker {
+    pub(crate) fn waker(&self) -> Waker {
         Waker::from(self.0.clone())
     }
 
     /// Whether it was woken since this was asked last.
-    pub fn was_woken(&self) -> bool {
+    pub(crate) fn was_woken(&self) -> bool {
         self.0.0.swap(false, Ordering::SeqCst)
     }
 }
 
-pub struct End {
-    pub sink: Box<dyn FrameSink>,
-    pub source: Box<dyn FrameSource>,
-    pub lender: Arc<dyn Lender>,
+pub(crate) struct End {
+    pub(crate) sink: Box<dyn FrameSink>,
+    pub(crate) source: Box<dyn FrameSource>,
+    pub(crate) lender: Arc<dyn Lender>,
     /// Waits to send.
-    pub sending: Task,
+    pub(crate) sending: Task,
     /// Waits to receive.
-    pub receiving: Task,
+    pub(crate) receiving: Task,
     /// Waits for a loan.
-    pub lending: Task,
+    pub(crate) lending: Task,
 }
 
 impl End {
-    pub fn new(transport: impl Transport) -> Self {
+    pub(crate) fn new(transport: impl Transport) -> Self {
         let lender = transport.lender().expect("shared memory lends");
         let (sink, mut source) = Box::new(transport).split();
         source.raise_payload_limit(u32::MAX);
@@ -63,34 +63,34 @@ impl End {
         }
     }
 
-    pub fn poll_ready(&mut self) -> Poll<Result<(), LinkError>> {
+    pub(crate) fn poll_ready(&mut self) -> Poll<Result<(), LinkError>> {
         let waker = self.sending.waker();
         self.sink.poll_ready(&mut Context::from_waker(&waker))
     }
 
-    pub fn poll_flush(&mut self) -> Poll<Result<(), LinkError>> {
+    pub(crate) fn poll_flush(&mut self) -> Poll<Result<(), LinkError>> {
         let waker = self.sending.waker();
         self.sink.poll_flush(&mut Context::from_waker(&waker))
     }
 
-    pub fn poll_recv(&mut self) -> Poll<Result<Frame, LinkError>> {
+    pub(crate) fn poll_recv(&mut self) -> Poll<Result<Frame, LinkError>> {
         let waker = self.receiving.waker();
         self.source.poll_recv(&mut Context::from_waker(&waker))
     }
 
-    pub fn poll_loan(&mut self, room: Room) -> Poll<Result<Loan, LinkError>> {
+    pub(crate) fn poll_loan(&mut self, room: Room) -> Poll<Result<Loan, LinkError>> {
         let waker = self.lending.waker();
         let mut cx = Context::from_waker(&waker);
         self.lender.poll_loan(&mut cx, room)
     }
 
-    pub fn poll_close(&mut self) -> Poll<Result<(), LinkError>> {
+    pub(crate) fn poll_close(&mut self) -> Poll<Result<(), LinkError>> {
         let waker = self.sending.waker();
         self.sink.poll_close(&mut Context::from_waker(&waker))
     }
 
     /// Sends if the link takes a frame now; says whether it did.
-    pub fn try_send(&mut self, frame: impl FnOnce() -> Frame) -> Result<bool, LinkError> {
+    pub(crate) fn try_send(&mut self, frame: impl FnOnce() -> Frame) -> Result<bool, LinkError> {
         match self.poll_ready()? {
             Poll::Pending => Ok(false),
             Poll::Ready(()) => {
@@ -102,13 +102,13 @@ impl End {
     }
 
     /// Sends a frame that must be accepted at once.
-    pub fn send(&mut self, frame: Frame) {
+    pub(crate) fn send(&mut self, frame: Frame) {
         let sent = self.try_send(|| frame).expect("the link lives");
         assert!(sent, "the link takes no frame");
     }
 
     /// The frame that must be there.
-    pub fn receive(&mut self) -> Frame {
+    pub(crate) fn receive(&mut self) -> Frame {
         match self.poll_recv() {
             Poll::Ready(Ok(frame)) => frame,
             other => panic!("no frame, but {other:?}"),
@@ -116,20 +116,20 @@ impl End {
     }
 
     /// A loan that must be granted now.
-    pub fn lend(&self, room: Room) -> Loan {
+    pub(crate) fn lend(&self, room: Room) -> Loan {
         self.lender.try_loan(room).expect("a loan")
     }
 }
 
 /// A frame with this number around a payload.
-pub fn frame(number: u64, payload: Payload) -> Frame {
+pub(crate) fn frame(number: u64, payload: Payload) -> Frame {
     let mut desc = Descriptor::new(ChannelId(1), MethodId(1), Flags::DATA);
     desc.msg_id = number;
     Frame::new(desc, payload)
 }
 
 /// Bytes that depend on the frame's number and on where they stand.
-pub fn contents(number: u64, len: usize) -> Vec<u8> {
+pub(crate) fn contents(number: u64, len: usize) -> Vec<u8> {
     let mut word = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..len)
         .map(|at| {
@@ -140,12 +140,12 @@ pub fn contents(number: u64, len: usize) -> Vec<u8> {
 }
 
 /// A frame with [`contents`] as its payload.
-pub fn filled(number: u64, len: usize) -> Frame {
+pub(crate) fn filled(number: u64, len: usize) -> Frame {
     frame(number, Payload::Bytes(Bytes::from(contents(number, len))))
 }
 
 /// Asserts that this is the frame that [`filled`] made.
-pub fn assert_filled(got: Frame, number: u64, len: usize) -> Bytes {
+pub(crate) fn assert_filled(got: Frame, number: u64, len: usize) -> Bytes {
     assert_eq!(got.desc.msg_id, number);
     let bytes = got.payload.into_bytes();
     assert!(
@@ -153,4 +153,18 @@ pub fn assert_filled(got: Frame, number: u64, len: usize) -> Bytes {
         "frame {number} of {len} bytes is damaged"
     );
     bytes
+}
+
+/// How many of the frames with payloads of these lengths stand in the first `entries` entries of a
+/// ring: all of each frame, not a part of it.
+pub(crate) fn frames_within(lens: &[usize], entries: u64) -> usize {
+    let mut used = 0;
+    lens.iter()
+        .take_while(|len| {
+            // A frame takes one entry, and more if its payload stands in the ring too.
+            let in_ring = (17..=rapace_shm::ring::RUN_BYTES_MAX).contains(*len);
+            used += 1 + if in_ring { len.div_ceil(64) as u64 } else { 0 };
+            used <= entries
+        })
+        .count()
 }

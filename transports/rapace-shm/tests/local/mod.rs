@@ -19,13 +19,13 @@ use rapace_shm::{
 
 /// Bytes that were copied through a lane since the test began.
 #[derive(Default, Debug)]
-pub struct Copies {
-    pub written: AtomicUsize,
-    pub read: AtomicUsize,
+pub(crate) struct Copies {
+    pub(crate) written: AtomicUsize,
+    pub(crate) read: AtomicUsize,
 }
 
 impl Copies {
-    pub fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         self.written.load(Ordering::Relaxed) + self.read.load(Ordering::Relaxed)
     }
 }
@@ -35,9 +35,9 @@ impl Copies {
 struct Line([UnsafeCell<u64>; 8]);
 
 /// Zeroed memory. `IN_PLACE` says whether payloads may be touched where they are.
-pub struct Cells<const IN_PLACE: bool> {
+pub(crate) struct Cells<const IN_PLACE: bool> {
     lines: Box<[Line]>,
-    pub copies: Arc<Copies>,
+    pub(crate) copies: Arc<Copies>,
     /// Counts the bytes of memory that are there.
     there: Arc<AtomicUsize>,
 }
@@ -54,7 +54,7 @@ unsafe impl<const IN_PLACE: bool> Send for Cells<IN_PLACE> {}
 unsafe impl<const IN_PLACE: bool> Sync for Cells<IN_PLACE> {}
 
 impl<const IN_PLACE: bool> Cells<IN_PLACE> {
-    pub fn new(bytes: usize, copies: Arc<Copies>, there: Arc<AtomicUsize>) -> Self {
+    pub(crate) fn new(bytes: usize, copies: Arc<Copies>, there: Arc<AtomicUsize>) -> Self {
         let lines = (0..bytes.div_ceil(64)).map(|_| Line::default()).collect();
         let cells = Cells {
             lines,
@@ -101,7 +101,7 @@ impl<const IN_PLACE: bool> Memory for Arc2<IN_PLACE> {
             self.0
                 .base()
                 .add(at)
-                .copy_to_nonoverlapping(out.as_mut_ptr(), out.len())
+                .copy_to_nonoverlapping(out.as_mut_ptr(), out.len());
         };
     }
 
@@ -116,7 +116,7 @@ impl<const IN_PLACE: bool> Memory for Arc2<IN_PLACE> {
             self.0
                 .base()
                 .add(at)
-                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
         };
     }
 
@@ -136,7 +136,7 @@ impl<const IN_PLACE: bool> Cells<IN_PLACE> {
 
 /// One mapping of some cells.
 #[derive(Clone)]
-pub struct Arc2<const IN_PLACE: bool>(pub Arc<Cells<IN_PLACE>>);
+pub(crate) struct Arc2<const IN_PLACE: bool>(pub Arc<Cells<IN_PLACE>>);
 
 #[derive(Default)]
 struct BellState {
@@ -147,10 +147,10 @@ struct BellState {
 
 /// A bell that both ends hold.
 #[derive(Clone, Default)]
-pub struct LocalBell(Arc<BellState>);
+pub(crate) struct LocalBell(Arc<BellState>);
 
 impl LocalBell {
-    pub fn rings(&self) -> usize {
+    pub(crate) fn rings(&self) -> usize {
         self.0.rings.load(Ordering::SeqCst)
     }
 }
@@ -187,14 +187,14 @@ enum Message<M> {
 type Shared<M> = Arc<Mutex<Queue<M>>>;
 
 /// A control channel: what is sent goes into the peer's queue.
-pub struct LocalControl<const IN_PLACE: bool> {
+pub(crate) struct LocalControl<const IN_PLACE: bool> {
     incoming: Shared<Arc2<IN_PLACE>>,
     outgoing: Shared<Arc2<IN_PLACE>>,
     copies: Arc<Copies>,
     /// Bytes of memory that this end made beside its lane and that are still there.
-    pub made: Arc<AtomicUsize>,
+    pub(crate) made: Arc<AtomicUsize>,
     /// How many segments this end may still make.
-    pub may_make: Arc<AtomicUsize>,
+    pub(crate) may_make: Arc<AtomicUsize>,
 }
 
 impl<const IN_PLACE: bool> Control for LocalControl<IN_PLACE> {
@@ -262,7 +262,7 @@ impl<const IN_PLACE: bool> Drop for LocalControl<IN_PLACE> {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Local<const IN_PLACE: bool>;
+pub(crate) struct Local<const IN_PLACE: bool>;
 
 impl<const IN_PLACE: bool> Platform for Local<IN_PLACE> {
     type Memory = Arc2<IN_PLACE>;
@@ -288,7 +288,7 @@ thread_local! {
 }
 
 /// Lets virtual time pass on this thread.
-pub fn pass(time: Duration) {
+pub(crate) fn pass(time: Duration) {
     let wakers = CLOCK.with_borrow_mut(|(now, wakers)| {
         *now += time;
         std::mem::take(wakers)
@@ -322,22 +322,22 @@ impl Alarm for Virtual {
 }
 
 /// What a test sees of a pair from outside.
-pub struct Seen<const IN_PLACE: bool> {
-    pub copies: Arc<Copies>,
+pub(crate) struct Seen<const IN_PLACE: bool> {
+    pub(crate) copies: Arc<Copies>,
     /// The lanes, `a`'s first.
-    pub lanes: [Arc2<IN_PLACE>; 2],
+    pub(crate) lanes: [Arc2<IN_PLACE>; 2],
     /// The bells that tell `a` and `b` of frames.
-    pub data: [LocalBell; 2],
+    pub(crate) data: [LocalBell; 2],
     /// The bells that tell `a` and `b` of room.
-    pub room: [LocalBell; 2],
+    pub(crate) room: [LocalBell; 2],
     /// Payload memory that `a` and `b` have beside their lanes.
-    pub made: [Arc<AtomicUsize>; 2],
+    pub(crate) made: [Arc<AtomicUsize>; 2],
     /// How many segments `a` and `b` may still make.
-    pub may_make: [Arc<AtomicUsize>; 2],
+    pub(crate) may_make: [Arc<AtomicUsize>; 2],
 }
 
 /// Two ends of one link.
-pub fn pair<const IN_PLACE: bool>(
+pub(crate) fn pair<const IN_PLACE: bool>(
     configs: [ShmConfig; 2],
 ) -> (
     ShmTransport<Local<IN_PLACE>>,
