@@ -4,12 +4,13 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use rapace_shm::os::{self, Address, Listener, SetUpError, connect, from_socket};
 use rapace_shm::{ShmConfig, ShmTransport};
 use rapace_transport::conformance::traffic::{check, frame, recv, send};
-use rapace_transport::{FrameSink, FrameSource, LinkError, Transport};
+use rapace_transport::{FrameSink, FrameSource, Lender, LinkError, Room, Transport};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
 type Halves = (Box<dyn FrameSink>, Box<dyn FrameSource>);
@@ -155,6 +156,28 @@ async fn row_12_death_is_seen_though_a_grandchild_holds_the_socket() {
     alive.expect("the grandchild still held the socket");
     let ended = ended.expect("death was seen");
     assert!(matches!(ended, Err(LinkError::PeerDied(_))), "{ended:?}");
+}
+
+#[tokio::test]
+async fn row_02_a_death_that_a_growing_lane_meets_first_is_a_death() {
+    let (ours, theirs) = os::pair(ShmConfig::default()).await.expect("a pair");
+    let (_sink, mut source) = halves_with_lender(ours, |lender| {
+        drop(theirs);
+        // More than the lane has, so that memory is sent; the runtime has had no time to hear of
+        // the hang-up.
+        let mut cx = Context::from_waker(Waker::noop());
+        match lender.poll_loan(&mut cx, Room::exact(1 << 20)) {
+            Poll::Pending | Poll::Ready(Err(LinkError::PeerDied(_))) => {}
+            other => panic!("{other:?}"),
+        }
+    });
+    let ended = recv(&mut *source).await;
+    assert!(matches!(ended, Err(LinkError::PeerDied(_))), "{ended:?}");
+}
+
+fn halves_with_lender(link: ShmTransport<os::Os>, first: impl FnOnce(&dyn Lender)) -> Halves {
+    first(&*link.lender().expect("a lender"));
+    halves(link)
 }
 
 #[tokio::test]

@@ -132,7 +132,12 @@ impl Socket {
                 Ok(_) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(Errno::INTR) => {}
-                Err(err) => return Poll::Ready(Err(refused("send on a control socket", err))),
+                Err(err) => {
+                    // Most likely the peer is gone, which receiving tells for certain: its hang-up
+                    // has come by now, and the runtime may not have heard of it yet.
+                    self.expecting.store(true, Ordering::Relaxed);
+                    return Poll::Ready(Err(refused("send on a control socket", err)));
+                }
             }
         }
     }
