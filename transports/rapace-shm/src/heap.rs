@@ -351,6 +351,27 @@ impl<M: Memory + Clone> Heap<M> {
         self.in_flight < self.in_flight_max
     }
 
+    /// Descriptors that name a slot and that the peer has not returned, counting what it has
+    /// returned and nobody has collected.
+    pub(crate) fn in_flight<P: Memory>(&self, peer: &P) -> u32 {
+        let returned = u32::try_from(self.taker.waiting(peer)).unwrap_or(u32::MAX);
+        self.in_flight.saturating_sub(returned)
+    }
+
+    /// Slots that this side writes or still looks at.
+    pub(crate) fn held(&self) -> u32 {
+        self.slots
+            .iter()
+            .flatten()
+            .filter(|slot| slot.local)
+            .count() as u32
+    }
+
+    /// Segments beside the lane itself.
+    pub(crate) fn further_segments(&self) -> u32 {
+        self.segments.iter().skip(1).flatten().count() as u32
+    }
+
     /// This side will not look at the slot any more.
     pub(crate) fn let_go(&mut self, slot: u32) {
         self.lend_no_more(slot);

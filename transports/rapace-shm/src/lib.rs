@@ -15,6 +15,7 @@
 //! | `shared`, `sink`, `source`, [`transport`] | one end of a link |
 //! | `spin` | how long a receiver looks again before it parks |
 //! | `config` | the bounds |
+//! | `gauge` | how much memory is out, for those who look for leaks |
 //! | `fuzz_bodies` | the body of the fuzz target (feature `fuzzing`) |
 //! | [`os`] | the real system: mappings, eventfds, sockets that carry descriptors |
 //!
@@ -29,6 +30,7 @@ mod borrowed;
 mod config;
 pub mod control;
 pub mod doorbell;
+mod gauge;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz_bodies;
 mod heap;
@@ -49,6 +51,7 @@ pub mod transport;
 pub use config::{ShmConfig, Spin};
 pub use control::{Alarm, Control, Incoming, Outgoing, Platform};
 pub use doorbell::Doorbell;
+pub use gauge::{LaneGauge, LaneUse};
 pub use memory::{Memory, Region};
 #[cfg(unix)]
 pub use os::{Listener, Os, SetUpError, connect, from_socket, pair, socket_pair};

@@ -54,6 +54,13 @@ impl Taker {
         }
     }
 
+    /// How many returns there are to take, by the peer's word.
+    pub(crate) fn waiting<M: Memory>(&self, peer: &M) -> u64 {
+        // Relaxed: a count for people, nothing is read through it.
+        let head = peer.load(RETURNS_HEAD, Ordering::Relaxed);
+        head.saturating_sub(self.taken)
+    }
+
     /// The next slot that was given back. Whether it was in flight at all is for the caller to
     /// check.
     ///

@@ -8,6 +8,7 @@ use rapace_transport::{
 
 use crate::ShmConfig;
 use crate::control::Platform;
+use crate::gauge::LaneGauge;
 use crate::heap::Heap;
 use crate::layout::Geometry;
 use crate::lent::LaneLender;
@@ -110,6 +111,11 @@ impl<P: Platform> ShmTransport<P> {
             consumer: Consumer::new(peer),
             peer,
         })
+    }
+
+    /// Tells how much memory this end has out, also after it was split.
+    pub fn gauge(&self) -> LaneGauge<P> {
+        LaneGauge::new(&self.shared)
     }
 }
 
