@@ -27,6 +27,12 @@ pub(crate) enum Purpose {
     Death = 8,
     /// The shape of the standard world.
     World = 9,
+    /// How long a doorbell takes.
+    Doorbell = 10,
+    /// What a dead process leaves of its last stores.
+    Tear = 11,
+    /// The shape of a link over shared memory.
+    Shape = 12,
 }
 
 /// The number for the `n`-th decision of a kind about `whom`.

@@ -63,7 +63,9 @@ pub enum When {
         moment: Moment,
     },
     /// Right before the `n`-th store of a process into the memory that it shares with others,
-    /// counted from 1 over all its lives. Never happens without shared memory.
+    /// counted from 1 over all its lives; a ring of a doorbell and a message on a control channel
+    /// count as one store each. Who dies of it does so before that store; other faults happen at
+    /// the end of the event that it is part of. Never happens without shared memory.
     Store {
         /// The name of the process.
         process: String,

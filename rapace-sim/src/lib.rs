@@ -16,6 +16,7 @@ pub mod program;
 pub mod report;
 mod run;
 pub mod scenario;
+pub mod shm;
 pub mod shrink;
 mod stage;
 pub mod standard;

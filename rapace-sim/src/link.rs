@@ -5,13 +5,15 @@ use std::task::Waker;
 
 use rapace_mem::KillSwitch;
 use rapace_stream::StreamTransport;
-use rapace_transport::Transport;
+use rapace_transport::{LinkError, Transport};
 use serde::{Deserialize, Serialize};
 
 use crate::draw::{Purpose, draw};
 use crate::engine::Engine;
 use crate::engine::process::LifeCell;
+use crate::fault::{DoorbellEffect, What};
 use crate::pipe::{End, Pipe, PipeConfig, PipeReader, PipeWriter};
+use crate::shm::{self, LaneWriter, ShmLink, ShmShape};
 use crate::time::Nanos;
 
 /// Which transport a link uses. All of them are the shipping ones.
@@ -23,7 +25,7 @@ pub enum LinkKind {
     Stream,
     /// `rapace-mem`: frames are moved within the process. No latency, no partial frames.
     Mem,
-    /// Shared memory over simulated memory and doorbells.
+    /// `rapace-shm` over simulated memory and doorbells: see [`crate::shm`].
     Shm,
 }
 
@@ -39,7 +41,7 @@ impl LinkKind {
 
     /// Whether this version can simulate it.
     pub const fn is_available(self) -> bool {
-        matches!(self, LinkKind::Stream | LinkKind::Mem)
+        matches!(self, LinkKind::Stream | LinkKind::Mem | LinkKind::Shm)
     }
 }
 
@@ -49,15 +51,18 @@ impl LinkKind {
 pub struct LinkConfig {
     /// Which transport. Default: stream.
     pub kind: LinkKind,
-    /// How long bytes are under way. Default: 20 µs. Streams only.
+    /// How long bytes are under way, or a doorbell of shared memory takes. Default: 20 µs.
     pub latency: Nanos,
-    /// Every write takes up to so much longer. Default: 10 µs. Streams only.
+    /// Every write or ring takes up to so much longer. Default: 10 µs.
     pub jitter: Nanos,
     /// How many bytes each direction holds before its writer waits. Default: 208 KiB, as a Unix
     /// socket on Linux. Streams only.
     pub window_bytes: u32,
-    /// Whether one read or write in four moves only a part of what it could. Default: yes.
+    /// Whether one read or write in four moves only a part of what it could. Default: yes. Streams
+    /// only.
     pub short_io: bool,
+    /// Rings, slots and memory. Shared memory only.
+    pub shm: ShmShape,
 }
 
 impl Default for LinkConfig {
@@ -68,6 +73,7 @@ impl Default for LinkConfig {
             jitter: Nanos::from_micros(10),
             window_bytes: 208 << 10,
             short_io: true,
+            shm: ShmShape::default(),
         }
     }
 }
@@ -84,6 +90,20 @@ impl LinkConfig {
             kind: LinkKind::Mem,
             ..LinkConfig::default()
         }
+    }
+
+    /// Shared memory.
+    pub fn shm() -> Self {
+        LinkConfig {
+            kind: LinkKind::Shm,
+            ..LinkConfig::default()
+        }
+    }
+
+    /// Rings, slots and memory of a link over shared memory.
+    pub fn shape(mut self, shape: ShmShape) -> Self {
+        self.shm = shape;
+        self
     }
 
     /// Bytes are under way for so long.
@@ -165,6 +185,24 @@ enum Medium {
     Stream([Arc<Pipe>; 2]),
     /// The kill switch of each end, and the gate before each end's receiving.
     Mem([KillSwitch; 2], [Arc<Gate>; 2]),
+    /// Besides the link itself, the gate before each end's receiving.
+    Shm(ShmLink, [Arc<Gate>; 2]),
+}
+
+/// What carries the bytes of one direction, and may have been made to change some of them.
+pub(crate) enum Carrier {
+    Pipe(Arc<Pipe>),
+    Lane(Arc<LaneWriter>),
+}
+
+impl Carrier {
+    /// Whether it has changed bytes.
+    pub(crate) fn is_corrupted(&self) -> bool {
+        match self {
+            Carrier::Pipe(pipe) => pipe.is_corrupted(),
+            Carrier::Lane(writer) => writer.is_corrupted(),
+        }
+    }
 }
 
 /// The two ends of a new link; the first is the initiator's.
@@ -174,15 +212,19 @@ pub(crate) struct Opened {
 }
 
 /// Opens a link between two lives.
+///
+/// # Errors
+///
+/// Its configuration makes no link.
 pub(crate) fn open(
     engine: &Arc<Engine>,
     config: &LinkConfig,
     label: u64,
     lives: [Arc<LifeCell>; 2],
-) -> Opened {
+) -> Result<Opened, LinkError> {
     let gates = [Arc::<Gate>::default(), Arc::<Gate>::default()];
     let (ends, medium): ([Box<dyn Transport>; 2], Medium) = match config.kind {
-        LinkKind::Stream | LinkKind::Shm => {
+        LinkKind::Stream => {
             let pipe = |dir: u64| Pipe::new(engine.clone(), label << 1 | dir, config.pipe());
             let pipes = [pipe(0), pipe(1)];
             let end = |at: usize| -> Box<dyn Transport> {
@@ -206,18 +248,24 @@ pub(crate) fn open(
                 Medium::Mem(switches, gates.clone()),
             )
         }
+        LinkKind::Shm => {
+            let pace = (config.latency, config.jitter);
+            let (link, ends) = shm::open(engine, &config.shm, pace, label, &lives)?;
+            (ends, Medium::Shm(link, gates.clone()))
+        }
     };
     let [first, second] = ends;
     let [first_gate, second_gate] = gates;
-    Opened {
+    Ok(Opened {
         link: LiveLink { lives, medium },
         ends: [(first, first_gate), (second, second_gate)],
-    }
+    })
 }
 
 impl LiveLink {
-    /// The process at one end has died: it is a ghost already.
-    pub(crate) fn died(&self, engine: &Engine, end: usize) {
+    /// The process at one end has died: it is a ghost already. Says how many words of shared memory
+    /// it had stored and not released.
+    pub(crate) fn died(&self, engine: &Engine, end: usize) -> usize {
         match &self.medium {
             Medium::Stream(pipes) => {
                 // What the kernel tells the other end depends on what lay unread.
@@ -233,7 +281,9 @@ impl LiveLink {
                 pipes[1 - end].reader_gone();
             }
             Medium::Mem(switches, _) => switches[end].kill(),
+            Medium::Shm(link, _) => return link.died(engine, end),
         }
+        0
     }
 
     /// Breaks the link; false when nothing was left to break.
@@ -247,6 +297,7 @@ impl LiveLink {
                 switches.iter().for_each(KillSwitch::kill);
                 true
             }
+            Medium::Shm(link, _) => link.cut(),
         }
     }
 
@@ -257,14 +308,16 @@ impl LiveLink {
                 pipes[end].end(End::Fin);
                 true
             }
-            Medium::Mem(..) => false,
+            Medium::Mem(..) | Medium::Shm(..) => false,
         }
     }
 
     pub(crate) fn freeze(&self, frozen: bool) {
         match &self.medium {
             Medium::Stream(pipes) => pipes.iter().for_each(|pipe| pipe.freeze(frozen)),
-            Medium::Mem(_, gates) => gates.iter().for_each(|gate| gate.shut(frozen)),
+            Medium::Mem(_, gates) | Medium::Shm(_, gates) => {
+                gates.iter().for_each(|gate| gate.shut(frozen));
+            }
         }
     }
 
@@ -272,6 +325,10 @@ impl LiveLink {
         match &self.medium {
             Medium::Stream(pipes) => {
                 pipes.iter().for_each(|pipe| pipe.exhaust(exhausted));
+                true
+            }
+            Medium::Shm(link, _) => {
+                link.exhaust(exhausted);
                 true
             }
             Medium::Mem(..) => false,
@@ -285,7 +342,41 @@ impl LiveLink {
                 pipes.iter().for_each(|pipe| pipe.configure(&change));
                 true
             }
-            Medium::Mem(..) => false,
+            Medium::Mem(..) | Medium::Shm(..) => false,
+        }
+    }
+
+    /// From now on bytes, or rings, take so long.
+    pub(crate) fn set_latency(&self, latency: Nanos) {
+        match &self.medium {
+            Medium::Stream(_) => {
+                self.configure(|pipe| pipe.latency = latency.0);
+            }
+            Medium::Shm(link, _) => link.set_latency(latency),
+            Medium::Mem(..) => {}
+        }
+    }
+
+    /// What happens to the link's doorbells from now on; false for links that have none.
+    pub(crate) fn ring_with(&self, effect: Option<DoorbellEffect>) -> bool {
+        match &self.medium {
+            Medium::Shm(link, _) => {
+                link.ring_with(effect);
+                true
+            }
+            Medium::Stream(_) | Medium::Mem(..) => false,
+        }
+    }
+
+    /// Whether links of this kind can have such a fault.
+    pub(crate) fn can_have(&self, what: &What) -> bool {
+        match what {
+            What::Freeze { .. } | What::Thaw { .. } | What::Cut { .. } => true,
+            What::Doorbell { .. } => matches!(self.medium, Medium::Shm(..)),
+            What::Latency { .. } | What::Exhaust { .. } | What::Corrupt { .. } => {
+                !matches!(self.medium, Medium::Mem(..))
+            }
+            _ => matches!(self.medium, Medium::Stream(_)),
         }
     }
 
@@ -293,6 +384,10 @@ impl LiveLink {
         match &self.medium {
             Medium::Stream(pipes) => {
                 pipes[end].corrupt(offset, xor);
+                true
+            }
+            Medium::Shm(link, _) => {
+                link.writers[end].corrupt(offset, xor);
                 true
             }
             Medium::Mem(..) => false,
@@ -303,7 +398,18 @@ impl LiveLink {
     pub(crate) fn held_bytes(&self) -> usize {
         match &self.medium {
             Medium::Stream(pipes) => pipes.iter().map(|pipe| pipe.held_bytes()).sum(),
-            Medium::Mem(..) => 0,
+            Medium::Mem(..) | Medium::Shm(..) => 0,
+        }
+    }
+
+    /// What the ends of a link over shared memory have not got back: the end and what it lacks.
+    pub(crate) fn lane_leaks(&self) -> Vec<(usize, String)> {
+        match &self.medium {
+            Medium::Shm(link, _) => {
+                let leaks = link.leaks().into_iter();
+                leaks.map(|(end, used)| (end, format!("{used:?}"))).collect()
+            }
+            Medium::Stream(_) | Medium::Mem(..) => Vec::new(),
         }
     }
 
@@ -311,14 +417,16 @@ impl LiveLink {
     pub(crate) fn is_corrupted(&self) -> bool {
         match &self.medium {
             Medium::Stream(pipes) => pipes.iter().any(|pipe| pipe.is_corrupted()),
+            Medium::Shm(link, _) => link.is_corrupted(),
             Medium::Mem(..) => false,
         }
     }
 
-    /// The pipe of one end's sending, if the link is made of pipes.
-    pub(crate) fn pipe(&self, end: usize) -> Option<&Arc<Pipe>> {
+    /// What carries the bytes that one end sends, if the link is made of bytes.
+    pub(crate) fn carrier(&self, end: usize) -> Option<Carrier> {
         match &self.medium {
-            Medium::Stream(pipes) => Some(&pipes[end]),
+            Medium::Stream(pipes) => Some(Carrier::Pipe(pipes[end].clone())),
+            Medium::Shm(link, _) => Some(Carrier::Lane(link.writers[end].clone())),
             Medium::Mem(..) => None,
         }
     }

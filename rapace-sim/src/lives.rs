@@ -5,9 +5,11 @@
 //! down. A plugin whose session has ended exits.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::future::{Either, select};
 use rapace_session::{Session, SessionBuilder};
+use rapace_transport::LinkError;
 
 use crate::engine::process::LifeCell;
 use crate::engine::tasks::TaskKind;
@@ -90,7 +92,8 @@ pub(crate) fn end(stage: &Arc<Stage>, process: usize, change: ProcessChange) -> 
         if let Some(live) = &state.live
             && Arc::ptr_eq(&live.lives[end], &life)
         {
-            live.died(&stage.engine, end);
+            let words = live.died(&stage.engine, end);
+            stage.unreleased.fetch_max(words, Ordering::Relaxed);
         }
         let (of_dead, left): (Vec<_>, Vec<_>) = std::mem::take(&mut state.open)
             .into_iter()
@@ -158,8 +161,15 @@ async fn supervise(host: Process, at: usize) {
 
 /// Links a host and a fresh plugin and makes their sessions. The host's comes back.
 fn connect(stage: &Arc<Stage>, at: usize, host: &Process, plugin: &Process) -> Option<Session> {
-    let [here, there] = open(stage, at, [&host.life, &plugin.life]);
     let link = &stage.links[at];
+    let [here, there] = match open(stage, at, [&host.life, &plugin.life]) {
+        Ok(ends) => ends,
+        Err(error) => {
+            let text = format!("link `{}` cannot be opened: {error}", link.name);
+            stage.fail(Oracle::Assertion, text);
+            return None;
+        }
+    };
     let accepted = builder(plugin).accept(there);
     let connected = builder(host).connect(here);
     let (host_side, plugin_side) = match (connected, accepted) {
@@ -208,7 +218,11 @@ fn builder(process: &Process) -> SessionBuilder {
 }
 
 /// A new life of a link.
-fn open(stage: &Arc<Stage>, at: usize, lives: [&Arc<LifeCell>; 2]) -> [Tapped; 2] {
+fn open(
+    stage: &Arc<Stage>,
+    at: usize,
+    lives: [&Arc<LifeCell>; 2],
+) -> Result<[Tapped; 2], LinkError> {
     let link = &stage.links[at];
     let (config, life) = {
         let mut state = link.state();
@@ -216,7 +230,7 @@ fn open(stage: &Arc<Stage>, at: usize, lives: [&Arc<LifeCell>; 2]) -> [Tapped; 2
         (state.config.clone(), state.life)
     };
     let label = (at as u64) << 32 | u64::from(life);
-    let opened = link::open(&stage.engine, &config, label, lives.map(Arc::clone));
+    let opened = link::open(&stage.engine, &config, label, lives.map(Arc::clone))?;
     let route = |end: usize| Route {
         link: at,
         life,
@@ -229,7 +243,7 @@ fn open(stage: &Arc<Stage>, at: usize, lives: [&Arc<LifeCell>; 2]) -> [Tapped; 2
         life,
         change: LinkChange::Up,
     });
-    let incoming = [1, 0].map(|end: usize| opened.link.pipe(end).cloned());
+    let incoming = [1, 0].map(|end: usize| opened.link.carrier(end));
     let before = {
         let mut state = link.state();
         state.start_at = None;
@@ -239,7 +253,7 @@ fn open(stage: &Arc<Stage>, at: usize, lives: [&Arc<LifeCell>; 2]) -> [Tapped; 2
     };
     drop(before);
     let mut ends = opened.ends.into_iter().zip(incoming).enumerate();
-    std::array::from_fn(|_| {
+    Ok(std::array::from_fn(|_| {
         let (end, ((inner, gate), incoming)) = ends.next().expect("a link has two ends");
         Tapped {
             inner,
@@ -254,7 +268,7 @@ fn open(stage: &Arc<Stage>, at: usize, lives: [&Arc<LifeCell>; 2]) -> [Tapped; 2
                 name: stage.names[link.ends[end]].clone(),
             },
         }
-    })
+    }))
 }
 
 /// Lets a process be gone without a trace: the world is over.

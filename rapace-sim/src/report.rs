@@ -28,6 +28,14 @@ pub struct Report {
     pub steps: u64,
     /// Frames that were sent.
     pub frames: u64,
+    /// Stores of each process into memory that it shares with others; rings of doorbells and
+    /// messages on control channels count as one each. Processes without any are left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stores: BTreeMap<String, u64>,
+    /// The most words of shared memory that a process had stored and not released when it died: see
+    /// [`Tear`](crate::shm::Tear).
+    #[serde(default)]
+    pub unreleased: usize,
     /// How long it took, in virtual time.
     pub virtual_time: Nanos,
     /// What happened, if it was kept: see [`WorldBuilder::trace`](crate::WorldBuilder::trace).

@@ -7,7 +7,7 @@ use rapace_session::TableSizes;
 
 use crate::engine::agenda::Event;
 use crate::engine::executor::{Next, Rules};
-use crate::engine::process::NEVER;
+use crate::engine::process::{AwaitedStore, NEVER};
 use crate::fault::{What, When};
 use crate::link::LiveLink;
 use crate::lives;
@@ -87,7 +87,19 @@ impl Run {
                         self.events_awaited.push((process, *n, at));
                     }
                 }
-                When::Frame { .. } | When::Store { .. } => {}
+                When::Store { process, n } => {
+                    let dies = matches!(fault.what, What::Kill { .. } | What::Restart { .. })
+                        && fault.what.process() == Some(process);
+                    if let Some(process) = self.stage.process(process) {
+                        let store = AwaitedStore {
+                            n: *n,
+                            fault: at,
+                            dies,
+                        };
+                        self.stage.engine.processes()[process].cell.await_store(store);
+                    }
+                }
+                When::Frame { .. } => {}
             }
         }
         self.await_events();
@@ -144,12 +156,10 @@ impl Run {
             return false;
         };
         match what {
-            What::Freeze { .. } | What::Thaw { .. } | What::Cut { .. } => true,
-            What::Doorbell { .. } => false,
             What::CutHalf { from, .. } | What::Corrupt { from, .. } => {
-                live.pipe(0).is_some() && self.end(link, from).is_some()
+                live.can_have(what) && self.end(link, from).is_some()
             }
-            _ => live.pipe(0).is_some(),
+            _ => live.can_have(what),
         }
     }
 
@@ -241,7 +251,7 @@ impl Run {
             What::Thaw { .. } => live.freeze(false),
             What::Latency { latency, .. } => {
                 state.config.latency = *latency;
-                live.configure(|pipe| pipe.latency = latency.0);
+                live.set_latency(*latency);
             }
             What::Window { bytes, .. } => {
                 state.config.window_bytes = (*bytes).max(1);
@@ -258,6 +268,11 @@ impl Run {
             }
             What::Corrupt { offset, xor, .. } => {
                 end.map(|end| live.corrupt(end, u64::from(*offset), *xor));
+            }
+            What::Doorbell { effect, span, .. } => {
+                live.ring_with(Some(*effect));
+                state.doorbells += 1;
+                agenda.enter(now + span.0, Event::EndDoorbell(link, state.doorbells));
             }
             What::Exhaust { span, .. } => {
                 live.exhaust(true);
@@ -277,10 +292,14 @@ impl Run {
         self.events_awaited.clear();
         self.await_events();
         self.stage.recorder.forget_awaited();
+        for state in self.stage.engine.processes().iter() {
+            state.cell.forget_stores();
+        }
         for link in &self.stage.links {
             if let Some(live) = &link.state().live {
                 live.freeze(false);
                 live.exhaust(false);
+                live.ring_with(None);
             }
         }
         for process in 0..self.stage.names.len() {
@@ -320,6 +339,14 @@ impl Run {
             let is_up = state.open.iter().all(|(_, session)| session.end().is_none());
             if held > 0 && is_up {
                 leaks.push(format!("link {} holds {held} unread bytes", link.name));
+            }
+            let lanes = match &state.live {
+                Some(live) if is_up => live.lane_leaks(),
+                _ => Vec::new(),
+            };
+            for (end, lane) in lanes {
+                let at = &self.stage.names[link.ends[end]];
+                leaks.push(format!("memory of {at} on link {}: {lane}", link.name));
             }
         }
         leaks
@@ -383,7 +410,18 @@ impl Rules for Run {
                     lives::start(stage, process);
                 }
             }
-            Event::Timer(..) | Event::Deliver(_) | Event::EndDoorbell(..) => {}
+            Event::EndDoorbell(link, doorbells) => {
+                let state = stage.links[link].state();
+                if let (true, Some(live)) = (state.doorbells == doorbells, &state.live) {
+                    live.ring_with(None);
+                }
+            }
+            // The engine's own.
+            Event::Timer(..)
+            | Event::Deliver(_)
+            | Event::Ring(_)
+            | Event::Message(_)
+            | Event::Wake(_) => {}
         }
     }
 
@@ -405,7 +443,9 @@ impl Rules for Run {
             let state = &processes[process];
             state.alive && state.life.is_dead()
         };
-        for fault in self.stage.recorder.take_due() {
+        let mut due = self.stage.recorder.take_due();
+        due.extend(self.stage.engine.processes()[process].cell.clone().take_due());
+        for fault in due {
             self.fault(fault);
         }
         if dead {

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rapace_session::Session;
@@ -30,6 +30,8 @@ pub(crate) struct Stage {
     wished: AtomicBool,
     found: Mutex<Found>,
     calls: AtomicU64,
+    /// The most words of shared memory that a process had not released when it died.
+    pub(crate) unreleased: AtomicUsize,
 }
 
 /// A link of a running world; the first end is the host's.
@@ -54,6 +56,7 @@ pub(crate) struct LinkState {
     /// Counts freezes, exhaustions and so on, so that the end of one does not end the next.
     pub(crate) freezes: u64,
     pub(crate) exhausts: u64,
+    pub(crate) doorbells: u64,
 }
 
 impl LinkStage {
@@ -69,6 +72,7 @@ impl LinkStage {
                 start_at: None,
                 freezes: 0,
                 exhausts: 0,
+                doorbells: 0,
             }),
             sessions: [watch::Sender::new(None), watch::Sender::new(None)],
             restarted: tokio::sync::Notify::new(),
@@ -126,6 +130,7 @@ impl Stage {
             wished: AtomicBool::new(false),
             found: Mutex::default(),
             calls: AtomicU64::new(0),
+            unreleased: AtomicUsize::new(0),
         })
     }
 

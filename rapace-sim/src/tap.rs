@@ -8,8 +8,7 @@ use rapace_transport::{FrameSink, FrameSource, Lender, LinkError, LinkInfo, Tran
 
 use crate::engine::Engine;
 use crate::engine::process::LifeCell;
-use crate::link::Gate;
-use crate::pipe::Pipe;
+use crate::link::{Carrier, Gate};
 use crate::trace::LinkChange;
 use crate::trace::record::{Entry, Recorder, Route};
 
@@ -18,8 +17,8 @@ pub(crate) struct Tapped {
     pub(crate) inner: Box<dyn Transport>,
     pub(crate) tap: Tap,
     pub(crate) gate: Arc<Gate>,
-    /// The pipe that this end reads from, if it reads from one.
-    pub(crate) incoming: Option<Arc<Pipe>>,
+    /// What carries the bytes that this end reads, if anything does.
+    pub(crate) incoming: Option<Carrier>,
 }
 
 /// Who watches, and what is watched.
@@ -107,7 +106,7 @@ struct TappedSource {
     inner: Box<dyn FrameSource>,
     tap: Tap,
     gate: Arc<Gate>,
-    incoming: Option<Arc<Pipe>>,
+    incoming: Option<Carrier>,
     ended: bool,
 }
 
@@ -120,7 +119,7 @@ impl FrameSource for TappedSource {
         let tap = &self.tap;
         match &polled {
             Poll::Ready(Ok(frame)) => {
-                let corrupted = self.incoming.as_ref().is_some_and(|pipe| pipe.is_corrupted());
+                let corrupted = self.incoming.as_ref().is_some_and(Carrier::is_corrupted);
                 tap.recorder
                     .received(tap.engine.now(), tap.receives, frame, corrupted);
             }

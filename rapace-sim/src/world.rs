@@ -1,5 +1,6 @@
 //! Worlds: built, then run.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::Engine;
@@ -299,6 +300,15 @@ impl WorldBuilder {
         awaited.collect()
     }
 
+    fn stores(&self, stage: &Stage) -> BTreeMap<String, u64> {
+        let processes = stage.engine.processes();
+        let stores = processes.iter().map(|state| {
+            let name = stage.names[state.cell.index].to_string();
+            (name, state.cell.stores())
+        });
+        stores.filter(|(_, stores)| *stores > 0).collect()
+    }
+
     fn report(&self, stage: &Arc<Stage>, run: Run) -> Report {
         let recorder = &stage.recorder;
         for problem in recorder.take_problems() {
@@ -318,6 +328,10 @@ impl WorldBuilder {
             calls,
             steps: stage.engine.steps.load(std::sync::atomic::Ordering::Relaxed),
             frames: recorder.frames(),
+            stores: self.stores(stage),
+            unreleased: stage
+                .unreleased
+                .load(std::sync::atomic::Ordering::Relaxed),
             virtual_time: Nanos(stage.engine.now()),
             trace,
         }

@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use super::process::ProcessCell;
 use crate::pipe::Pipe;
+use crate::shm::{AgendaBell, AgendaLine};
 
 /// A timer that is off.
 const OFF: u64 = u64::MAX;
@@ -19,6 +20,12 @@ pub(crate) enum Event {
     /// Bytes arrive at the end of a pipe. Which ones, the pipe knows: it is first in, first out
     /// whatever order events come in.
     Deliver(Arc<Pipe>),
+    /// A doorbell is heard.
+    Ring(Arc<AgendaBell>),
+    /// Somebody hears that there is something on its control channel.
+    Message(Arc<AgendaLine>),
+    /// A task looks again.
+    Wake(Waker),
     /// A process that hung or was busy goes on.
     Resume(usize),
     /// A process that was slowed has its speed back, unless it was slowed anew.
@@ -71,6 +78,8 @@ pub(crate) struct Agenda {
 struct Inner {
     heap: BinaryHeap<Reverse<Entry>>,
     seq: u64,
+    /// Tasks that have a Wake on the agenda.
+    looking: Vec<Waker>,
 }
 
 impl Agenda {
@@ -83,6 +92,19 @@ impl Agenda {
         inner.seq += 1;
         let seq = inner.seq;
         inner.heap.push(Reverse(Entry { at, seq, event }));
+    }
+
+    /// Has a task look again at this time, if it does not look again earlier: once, however many
+    /// parts of it ask.
+    pub(crate) fn look_again(&self, at: u64, waker: &Waker) {
+        {
+            let mut inner = self.lock();
+            if inner.looking.iter().any(|known| known.will_wake(waker)) {
+                return;
+            }
+            inner.looking.push(waker.clone());
+        }
+        self.enter(at, Event::Wake(waker.clone()));
     }
 
     /// When the next event happens. Timers that were set anew or dropped meanwhile are forgotten
@@ -106,7 +128,11 @@ impl Agenda {
         if inner.heap.peek()?.0.at > now {
             return None;
         }
-        inner.heap.pop().map(|Reverse(entry)| entry.event)
+        let Reverse(Entry { event, .. }) = inner.heap.pop()?;
+        if let Event::Wake(waker) = &event {
+            inner.looking.retain(|known| !known.will_wake(waker));
+        }
+        Some(event)
     }
 
     /// Orders the timers of a process anew after its clock has jumped.
@@ -126,12 +152,21 @@ impl Agenda {
     /// Whether anything but timers of processes is to come.
     pub(crate) fn has_traffic(&self) -> bool {
         let inner = self.lock();
-        let traffic = |entry: &Reverse<Entry>| matches!(entry.0.event, Event::Deliver(_));
+        let traffic = |entry: &Reverse<Entry>| {
+            matches!(
+                entry.0.event,
+                Event::Deliver(_) | Event::Ring(_) | Event::Message(_)
+            )
+        };
         inner.heap.iter().any(traffic)
     }
 
     pub(crate) fn clear(&self) {
-        let gone = std::mem::take(&mut self.lock().heap);
+        let gone = {
+            let mut inner = self.lock();
+            inner.looking.clear();
+            std::mem::take(&mut inner.heap)
+        };
         drop(gone);
     }
 }

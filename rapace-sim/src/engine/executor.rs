@@ -100,6 +100,9 @@ impl<R: Rules> Executor<R> {
         match self.engine.agenda.take(self.engine.now()) {
             Some(Event::Timer(cell, set)) => cell.fire(set),
             Some(Event::Deliver(pipe)) => pipe.deliver(),
+            Some(Event::Ring(bell)) => bell.heard(),
+            Some(Event::Message(line)) => line.heard(),
+            Some(Event::Wake(waker)) => waker.wake(),
             Some(Event::Resume(process)) => {
                 let goes_on = {
                     let state = &self.engine.processes()[process];

@@ -1,7 +1,7 @@
 //! What the engine knows of a process.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::ready::TaskId;
 
@@ -15,6 +15,27 @@ pub(crate) struct ProcessCell {
     skew: AtomicU64,
     /// How often it drew a random number.
     draws: AtomicU64,
+    /// Its stores into shared memory so far.
+    stores: AtomicU64,
+    /// The first of its stores that a fault of the plan waits for.
+    store_awaited: AtomicU64,
+    awaited: Mutex<AwaitedStores>,
+}
+
+/// A store that a fault of the plan waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AwaitedStore {
+    /// Which one, from 1.
+    pub(crate) n: u64,
+    pub(crate) fault: usize,
+    /// The process dies of it, so that the store does not take place.
+    pub(crate) dies: bool,
+}
+
+#[derive(Default)]
+struct AwaitedStores {
+    waiting: Vec<AwaitedStore>,
+    due: Vec<usize>,
 }
 
 impl ProcessCell {
@@ -23,7 +44,53 @@ impl ProcessCell {
             index,
             skew: AtomicU64::new(0),
             draws: AtomicU64::new(0),
+            stores: AtomicU64::new(0),
+            store_awaited: AtomicU64::new(NEVER),
+            awaited: Mutex::default(),
         })
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, AwaitedStores> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the fault happen when this store is about to.
+    pub(crate) fn await_store(&self, store: AwaitedStore) {
+        self.awaited().waiting.push(store);
+        self.store_awaited.fetch_min(store.n, Ordering::Relaxed);
+    }
+
+    /// No fault waits for a store any more.
+    pub(crate) fn forget_stores(&self) {
+        *self.awaited() = AwaitedStores::default();
+        self.store_awaited.store(NEVER, Ordering::Relaxed);
+    }
+
+    /// Faults whose stores have come.
+    pub(crate) fn take_due(&self) -> Vec<usize> {
+        std::mem::take(&mut self.awaited().due)
+    }
+
+    /// Stores into shared memory so far, over all lives.
+    pub(crate) fn stores(&self) -> u64 {
+        self.stores.load(Ordering::Relaxed)
+    }
+
+    /// Of the stores up to the `last`-th, the one that the process dies before.
+    fn reach_stores(&self, last: u64) -> Option<u64> {
+        if last < self.store_awaited.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut awaited = self.awaited();
+        let (mut here, left): (Vec<_>, Vec<_>) = std::mem::take(&mut awaited.waiting)
+            .into_iter()
+            .partition(|store| store.n <= last);
+        here.sort_by_key(|store| store.n);
+        awaited.due.extend(here.iter().map(|store| store.fault));
+        let next = left.iter().map(|store| store.n).min();
+        awaited.waiting = left;
+        self.store_awaited.store(next.unwrap_or(NEVER), Ordering::Relaxed);
+        here.iter().find(|store| store.dies).map(|store| store.n)
     }
 
     /// What its clock shows at a time of the world.
@@ -100,6 +167,28 @@ impl LifeCell {
         self.become_ghost();
         self.exhausted.store(true, Ordering::Relaxed);
         left as usize
+    }
+
+    /// How many of `wanted` stores into shared memory still take place. Fewer than wanted: it is
+    /// dead now.
+    pub(crate) fn store(&self, wanted: usize) -> usize {
+        if self.is_dead() {
+            return 0;
+        }
+        let before = self.process.stores();
+        let dies_before = self.process.reach_stores(before + wanted as u64);
+        let may = match dies_before {
+            Some(n) => n.saturating_sub(before + 1) as usize,
+            None => wanted,
+        };
+        let out = self.write(may);
+        self.process
+            .stores
+            .store(before + out as u64, Ordering::Relaxed);
+        if dies_before.is_some() {
+            self.become_ghost();
+        }
+        out
     }
 
     /// Whether it died of a limit of its writes since the last look.

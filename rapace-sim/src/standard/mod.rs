@@ -22,6 +22,7 @@ use crate::link::{LinkConfig, LinkKind};
 use crate::plan::{Cast, Plan};
 use crate::process::Process;
 use crate::program::Program;
+use crate::shm::ShmShape;
 use crate::time::Nanos;
 use crate::world::{World, WorldBuilder};
 use service::{BouncerServer, Bouncing};
@@ -75,12 +76,17 @@ fn shaped(shape: Shape, plan: Plan) -> WorldBuilder {
     world.plan(plan)
 }
 
-/// Sockets twice as often as links within a process.
+/// Sockets and shared memory twice as often as links within a process.
 const KINDS: &[LinkKind] = &[
     LinkKind::Stream,
     LinkKind::Stream,
     LinkKind::Mem,
+    LinkKind::Shm,
+    LinkKind::Shm,
 ];
+
+/// What workers send is shorter than this, with all that stands around it.
+const PAYLOAD_BYTES_MAX: u32 = 64 << 10;
 
 struct Shape {
     plugins: Vec<PluginShape>,
@@ -105,6 +111,7 @@ impl Shape {
                 jitter: Nanos(*draws.pick(&[0, 5_000, 100_000])),
                 window_bytes: *draws.pick(&[300, 4 << 10, 208 << 10, 208 << 10]),
                 short_io: draws.chance(2, 3),
+                shm: ShmShape::draw(seed, u64::from(name.as_bytes()[0]), PAYLOAD_BYTES_MAX),
             },
         });
         let plugins = plugins.collect();
