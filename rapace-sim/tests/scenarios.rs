@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rapace_sim::scenario::{SavedPlan, Scenario, Services};
-use rapace_sim::standard;
+use rapace_sim::{LinkKind, standard};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -44,6 +44,7 @@ fn every_scenario_is_as_expected_over_every_transport() {
         }
         for transport in &scenario.transports {
             if !transport.is_available() {
+                println!("skipped: {} over {}: it cannot be simulated yet", scenario.name, transport.name());
                 continue;
             }
             let verdict = scenario.run(*transport);
@@ -90,24 +91,43 @@ fn every_snapshot_belongs_to_a_scenario() {
     assert!(missing.is_empty(), "these are missing: {missing:?}");
 }
 
-/// Scenarios that are short enough to be crashed everywhere in a moment, and what is special in each.
-const CRASHED_EVERYWHERE: [&str; 8] = [
-    "crash_with_request_under_way",
-    "crash_in_stream_from_plugin",
-    "crash_in_half_closed_tunnel",
-    "crash_before_grant",
-    "nested_callback_dies_inside",
-    "row_05_dropped_call_stops_its_handler",
-    "row_20_reply_races_deadline",
-    "plugin_ignores_a_stream",
+/// A snapshot is the same on every machine, so nothing of one may be in it.
+#[test]
+fn snapshots_hold_no_path_and_no_address() {
+    let here = root().canonicalize().expect("the repository is there");
+    let here = here.to_str().expect("paths are UTF-8").to_owned();
+    let entries = fs::read_dir(root().join("snapshots")).expect("snapshots/ is there");
+    for entry in entries {
+        let path = entry.expect("snapshots/ can be read").path();
+        let text = fs::read_to_string(&path).expect("a snapshot can be read");
+        assert!(!text.contains(&here), "{} has a path in it", path.display());
+        for word in text.split("0x").skip(1) {
+            let digits = word.chars().take_while(char::is_ascii_hexdigit).count();
+            assert!(digits < 10, "{} may have an address in it", path.display());
+        }
+    }
+}
+
+/// Scenarios that are short enough to be crashed everywhere in a moment. Over shared memory every
+/// store is a moment, too, also those of payloads: only those with small ones are tried there.
+const CRASHED_EVERYWHERE: [(&str, bool); 8] = [
+    ("crash_with_request_under_way", true),
+    ("crash_in_stream_from_plugin", true),
+    ("crash_in_half_closed_tunnel", false),
+    ("crash_before_grant", false),
+    ("nested_callback_dies_inside", true),
+    ("row_05_dropped_call_stops_its_handler", true),
+    ("row_20_reply_races_deadline", false),
+    ("plugin_ignores_a_stream", false),
 ];
 
 #[test]
 fn plugins_may_crash_before_any_event() {
     let services = Services::standard();
-    for name in CRASHED_EVERYWHERE {
+    for (name, over_shm) in CRASHED_EVERYWHERE {
         let scenario = read(&root().join(format!("scenarios/{name}.toml")));
-        for transport in scenario.transports.iter().filter(|kind| kind.is_available()) {
+        let tried = |kind: &&LinkKind| kind.is_available() && (over_shm || **kind != LinkKind::Shm);
+        for transport in scenario.transports.iter().filter(tried) {
             let all = scenario.crash_everywhere(*transport, &services, |_| {});
             for verdict in &all.failures {
                 let crash = verdict.report.plan.faults.last();

@@ -22,9 +22,11 @@ fn the_files_are_the_ones_that_are_shown() {
 
 #[test]
 fn a_world_in_which_nothing_goes_wrong_is_fine() {
-    for transport in [LinkKind::Stream, LinkKind::Mem] {
+    for transport in [LinkKind::Stream, LinkKind::Mem, LinkKind::Shm] {
         let verdict = parsed("first", FIRST).run(transport);
-        assert_eq!(verdict.to_string(), format!("first over {} with seed 1 is fine", transport.name()));
+        let said = format!("first over {} with seed 1 is fine", transport.name());
+        assert_eq!(verdict.to_string(), said);
+        assert!(TUTORIAL.contains(&said), "the tutorial does not show\n{said}");
     }
 }
 
@@ -44,7 +46,7 @@ fn a_death_that_was_not_expected_is_explained() {
 #[test]
 fn a_plugin_that_comes_back_is_fine_and_may_crash_anywhere() {
     let scenario = parsed("third", THIRD);
-    for transport in [LinkKind::Stream, LinkKind::Mem] {
+    for transport in [LinkKind::Stream, LinkKind::Mem, LinkKind::Shm] {
         let verdict = scenario.run(transport);
         assert!(verdict.is_ok(), "{verdict}");
         let all = scenario.crash_everywhere(transport, &Services::standard(), |_| {});

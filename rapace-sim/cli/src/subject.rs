@@ -80,7 +80,12 @@ pub(crate) fn transports(
 ) -> Result<Vec<LinkKind>, Unusable> {
     let all = scenario.transports.iter().copied();
     let Some(only) = only else {
-        return Ok(all.filter(|kind| kind.is_available()).collect());
+        let kinds: Vec<LinkKind> = all.filter(|kind| kind.is_available()).collect();
+        if kinds.is_empty() {
+            let name = &scenario.name;
+            return Err(Unusable(format!("this version cannot simulate a transport of `{name}`")));
+        }
+        return Ok(kinds);
     };
     let kinds: Vec<LinkKind> = all.clone().filter(|kind| kind.name() == only).collect();
     match kinds.as_slice() {

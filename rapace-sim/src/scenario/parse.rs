@@ -37,7 +37,9 @@ const TOP: &[&str] = &[
 ];
 const PARTY: &[&str] = &["serves", "limits"];
 const PLUGIN: &[&str] = &["serves", "limits", "link", "restart"];
-const LINK: &[&str] = &["latency", "jitter", "window_bytes", "short_io"];
+const LINK: &[&str] = &[
+    "latency", "jitter", "window_bytes", "short_io", "ring_frames", "slots_max", "lane_bytes_max",
+];
 const CALL: &[&str] = &[
     "do", "name", "at", "after", "from", "to", "deadline", "cancel", "repeat", "parallel", "every",
     "send", "read", "returns", "fails", "may_fail", "says", "within", "not_before", "reads",
@@ -166,9 +168,14 @@ impl Parser<'_> {
             link.latency = table.nanos("latency")?.unwrap_or(link.latency);
             link.jitter = table.nanos("jitter")?.unwrap_or(link.jitter);
             link.short_io = table.flag("short_io")?.unwrap_or(link.short_io);
-            if let Some(field) = table.get("window_bytes") {
-                link.window_bytes = at_least_one(field, field.bytes()?)?;
-            }
+            let positive = |key, place: &mut u32| match table.get(key) {
+                Some(field) => at_least_one(field, field.bytes()?).map(|number| *place = number),
+                None => Ok(()),
+            };
+            positive("window_bytes", &mut link.window_bytes)?;
+            positive("ring_frames", &mut link.shm.ring_frames)?;
+            positive("slots_max", &mut link.shm.slots_max)?;
+            positive("lane_bytes_max", &mut link.shm.lane_bytes_max)?;
         }
         let restart = match table.get("restart") {
             None => Restart::default(),
