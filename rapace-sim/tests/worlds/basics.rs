@@ -5,11 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use rapace_session::Durations as _;
 use rapace_sim::{Nanos, Program, What, When, World, WorldBuilder};
-use rapace_testbed::{Subject, TestbedClient, TestbedServer};
+use rapace_testbed::TestbedClient;
 
-fn testbed() -> Program {
-    Program::new().serve(|| TestbedServer::new(Subject))
-}
+use crate::testbed;
+
 
 fn greeting() -> WorldBuilder {
     let host = Program::new().main(|host| async move {

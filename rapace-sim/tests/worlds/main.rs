@@ -1,3 +1,21 @@
 //! Whole worlds, through the public API.
 
+mod attribute;
 mod basics;
+mod determinism;
+mod oracles;
+mod shrinking;
+
+use rapace_sim::Program;
+use rapace_testbed::{Subject, TestbedServer};
+
+/// A process that serves the testbed and does nothing else.
+fn testbed() -> Program {
+    Program::new().serve(|| TestbedServer::new(Subject))
+}
+
+fn kill(process: &str) -> rapace_sim::What {
+    rapace_sim::What::Kill {
+        process: process.to_owned(),
+    }
+}

@@ -1,0 +1,161 @@
+//! Worlds as ordinary tests: what [`#[rapace_sim::test]`](macro@crate::test) calls.
+
+use std::fmt::Write as _;
+
+use crate::plan::Plan;
+use crate::report::Report;
+use crate::shrink::shrink;
+use crate::sweep::{Sweep, sweep};
+use crate::world::{World, WorldBuilder};
+
+/// How many seeds a test runs that does not say.
+pub const SEEDS: u64 = 100;
+
+/// Runs one seed only: its number.
+const SEED_VARIABLE: &str = "RAPACE_SIM_SEED";
+/// Keeps only these faults of the seed's plan: their numbers with commas between, or `none`.
+const FAULTS_VARIABLE: &str = "RAPACE_SIM_FAULTS";
+
+/// What a test runs, and how it is called.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The seeds from 0 on.
+    pub seeds: u64,
+    /// Whether each seed draws faults; without them only the order of things differs.
+    pub faults: bool,
+    /// The package of the test.
+    pub package: &'static str,
+    /// Its module, with the crate.
+    pub module: &'static str,
+    /// Its name.
+    pub name: &'static str,
+}
+
+/// Runs a world over the seeds of a test, on all cores, every sixteenth seed twice.
+///
+/// The environment variables `RAPACE_SIM_SEED` and `RAPACE_SIM_FAULTS` replay one run instead, and
+/// print its trace.
+///
+/// # Panics
+///
+/// When a run fails: with its seed, what was found first, the faults that matter, the end of the
+/// trace, and the command that replays it. Also when a mark was passed and never reached.
+pub fn test(options: &Options, world: fn(WorldBuilder) -> WorldBuilder) {
+    if let Ok(seed) = std::env::var(SEED_VARIABLE) {
+        let seed = seed.parse().unwrap_or_else(|_| {
+            panic!("{SEED_VARIABLE} is `{seed}`, which is no number of a seed");
+        });
+        replay(options, world, seed);
+        return;
+    }
+    let of_seed = |seed| built(options, world, seed);
+    let report = sweep(&Sweep::over(0..options.seeds), of_seed, |_| {});
+    if let Some(failed) = report.failures.first() {
+        panic!("{}", message(options, world, failed));
+    }
+    let missed = report.marks_missed();
+    assert!(
+        missed.is_empty(),
+        "{} seeds never reached: {}; more seeds, or a world where that can happen?",
+        report.seeds,
+        missed.join(", ")
+    );
+}
+
+fn built(
+    options: &Options,
+    world: fn(WorldBuilder) -> WorldBuilder,
+    seed: u64,
+) -> WorldBuilder {
+    let built = world(World::builder().seed(seed));
+    if !options.faults {
+        return built;
+    }
+    // Faults that the test itself asks for stay.
+    let mut plan = Plan::swarm(seed, &built.cast());
+    plan.faults.splice(0..0, built.planned().faults.iter().cloned());
+    built.plan(plan)
+}
+
+fn replay(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, seed: u64) {
+    let mut built = built(options, world, seed);
+    if let Ok(kept) = std::env::var(FAULTS_VARIABLE) {
+        built = keeping(built, &kept);
+    }
+    let report = built.trace(true).run();
+    if let Some(trace) = &report.trace {
+        println!("{trace}");
+    }
+    println!("{}", report.plan);
+    println!("trace hash {}", report.hash);
+    for failure in &report.failures {
+        println!("{failure}");
+    }
+    assert!(report.is_ok(), "seed {seed} fails");
+}
+
+/// Only some faults of a world's plan.
+fn keeping(world: WorldBuilder, kept: &str) -> WorldBuilder {
+    let plan = world.planned();
+    let faults = if kept.trim() == "none" {
+        Vec::new()
+    } else {
+        let number = |text: &str| {
+            let at: Option<usize> = text.trim().parse().ok();
+            let fault = at.and_then(|at| plan.faults.get(at));
+            let count = plan.faults.len();
+            fault.cloned().unwrap_or_else(|| {
+                panic!("{FAULTS_VARIABLE}: `{text}` is no number of one of the {count} faults")
+            })
+        };
+        kept.split(',').map(number).collect()
+    };
+    let seed = plan.seed;
+    world.plan(Plan { seed, faults })
+}
+
+/// What a failing test says.
+fn message(
+    options: &Options,
+    world: fn(WorldBuilder) -> WorldBuilder,
+    failed: &Report,
+) -> String {
+    let seed = failed.plan.seed;
+    let shrunk = shrink(&built(options, world, seed));
+    let mut text = String::new();
+    let (report, kept) = match &shrunk {
+        Some(shrunk) => {
+            let again = built(options, world, seed).plan(shrunk.plan.clone());
+            (again.trace(true).run(), Some(&shrunk.kept))
+        }
+        None => (failed.clone(), None),
+    };
+    let _ = writeln!(text, "{report}");
+    if let Some(kept) = kept {
+        let _ = writeln!(
+            text,
+            "{} of {} faults matter",
+            kept.len(),
+            failed.plan.faults.len()
+        );
+    }
+    let module = options.module.split_once("::").map(|(_, module)| module);
+    let test = match module {
+        Some(module) => format!("{module}::{}", options.name),
+        None => options.name.to_owned(),
+    };
+    let faults = match kept {
+        Some(kept) if kept.is_empty() => format!(" {FAULTS_VARIABLE}=none"),
+        Some(kept) => {
+            let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
+            format!(" {FAULTS_VARIABLE}={}", kept.join(","))
+        }
+        None => String::new(),
+    };
+    let _ = write!(
+        text,
+        "replay with: {SEED_VARIABLE}={seed}{faults} cargo test -p {} {test} -- --exact --nocapture",
+        options.package
+    );
+    text
+}
