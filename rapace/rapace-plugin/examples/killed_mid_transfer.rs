@@ -196,7 +196,7 @@ fn main() -> Result<ExitCode, Failure> {
     // Copying a payload takes a millisecond of a thread, which must not be the one that the other
     // plugin's calls need.
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(2).enable_all().build()?;
+    let runtime = runtime.worker_threads(4).enable_all().build()?;
     runtime.block_on(runtime.spawn(host(arg)))?
 }
 

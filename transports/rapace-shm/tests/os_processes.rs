@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rapace_shm::os::{self, Address, Listener, SetUpError, connect, from_socket};
 use rapace_shm::{ShmConfig, ShmTransport};
 use rapace_transport::conformance::traffic::{check, frame, recv, send};
-use rapace_transport::{FrameSink, FrameSource, Lender, LinkError, Room, Transport};
+use rapace_transport::{FrameSink, FrameSource, LinkError, Room, Transport};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
 type Halves = (Box<dyn FrameSink>, Box<dyn FrameSource>);
@@ -161,23 +161,20 @@ async fn row_12_death_is_seen_though_a_grandchild_holds_the_socket() {
 #[tokio::test]
 async fn row_02_a_death_that_a_growing_lane_meets_first_is_a_death() {
     let (ours, theirs) = os::pair(ShmConfig::default()).await.expect("a pair");
-    let (_sink, mut source) = halves_with_lender(ours, |lender| {
-        drop(theirs);
-        // More than the lane has, so that memory is sent; the runtime has had no time to hear of
-        // the hang-up.
-        let mut cx = Context::from_waker(Waker::noop());
-        match lender.poll_loan(&mut cx, Room::exact(1 << 20)) {
-            Poll::Pending | Poll::Ready(Err(LinkError::PeerDied(_))) => {}
-            other => panic!("{other:?}"),
-        }
-    });
+    let lender = ours.lender().expect("a lender");
+    let (_sink, mut source) = halves(ours);
+    // From now on the runtime knows of nothing that has come.
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(source.poll_recv(&mut cx).is_pending());
+    drop(theirs);
+    // More than the lane has, so that memory is sent; the runtime has had no time to hear of the
+    // hang-up.
+    match lender.poll_loan(&mut cx, Room::exact(1 << 20)) {
+        Poll::Pending | Poll::Ready(Err(LinkError::PeerDied(_))) => {}
+        other => panic!("{other:?}"),
+    }
     let ended = recv(&mut *source).await;
     assert!(matches!(ended, Err(LinkError::PeerDied(_))), "{ended:?}");
-}
-
-fn halves_with_lender(link: ShmTransport<os::Os>, first: impl FnOnce(&dyn Lender)) -> Halves {
-    first(&*link.lender().expect("a lender"));
-    halves(link)
 }
 
 #[tokio::test]
