@@ -98,14 +98,14 @@ impl<P: Platform> ShmSink<P> {
     }
 
     fn place(&mut self, desc: &mut Descriptor, payload: Payload) -> Result<Placed, LinkError> {
-        let payload = match payload {
+        let mut payload = match payload {
             Payload::Loan(loan) => {
                 return self.place_loan(desc, loan);
             }
             other => other,
         };
-        let placed = match &payload {
-            Payload::Bytes(bytes) => self.place_runs(desc, std::slice::from_ref(bytes))?,
+        let placed = match &mut payload {
+            Payload::Bytes(bytes) => self.place_runs(desc, std::slice::from_mut(bytes))?,
             Payload::Chain(runs) => self.place_runs(desc, runs)?,
             // Neither is longer than what an inline payload can be.
             Payload::Inline(_) | Payload::Loan(_) => true,
@@ -145,7 +145,7 @@ impl<P: Platform> ShmSink<P> {
 
     /// Several runs as one payload: around a frozen loan of this link if one of them is one,
     /// otherwise copied.
-    fn place_runs(&mut self, desc: &mut Descriptor, runs: &[Bytes]) -> Result<bool, LinkError> {
+    fn place_runs(&mut self, desc: &mut Descriptor, runs: &mut [Bytes]) -> Result<bool, LinkError> {
         if let Some(placed) = self.place_around_frozen(desc, runs)? {
             return Ok(placed);
         }
@@ -155,19 +155,38 @@ impl<P: Platform> ShmSink<P> {
             let what = format!("a payload of {len} bytes is longer than the {most} of this link");
             return Err(self.shared.end(LinkError::Io(what.into())));
         }
-        let Some(slot) = self.shared.allocate(len, Purpose::Frame)? else {
+        let mut slot = self.shared.allocate(len, Purpose::Frame)?;
+        if slot.is_none() && self.let_go_of_frozen(runs) {
+            slot = self.shared.allocate(len, Purpose::Frame)?;
+        }
+        let Some(slot) = slot else {
             return Ok(false);
         };
         let place = lock(&self.shared.heap).place(slot);
         if let Some(place) = place {
             let mut at = place.at;
-            for run in runs {
+            for run in runs.iter() {
                 place.memory.write(at, run);
                 at += run.len();
             }
         }
         self.name(desc, slot, 0, len, false);
         Ok(true)
+    }
+
+    /// Moves frozen loans of this link out of the lane: a frame that has to be copied must not wait
+    /// for memory that it holds itself. Says whether there were any.
+    fn let_go_of_frozen(&self, runs: &mut [Bytes]) -> bool {
+        let mut any = false;
+        for run in runs {
+            // A statement of its own: dropping the loan takes this lock again.
+            let frozen = lock(&self.shared.heap).find_frozen(run).is_some();
+            if frozen {
+                *run = Bytes::copy_from_slice(run);
+                any = true;
+            }
+        }
+        any
     }
 
     /// `None` when no run is a frozen loan of this link, or what stands around it does not fit into

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use ends::{End, assert_filled, filled, frame};
 use local::Seen;
 use rapace_core::frame::Payload;
-use rapace_shm::{ShmConfig, Spin};
+use rapace_shm::{LaneUse, ShmConfig, Spin};
 use rapace_transport::{LinkError, Room};
 
 fn pair(config: ShmConfig) -> (End, End, Seen<true>) {
@@ -294,6 +294,25 @@ fn a_loan_that_waits_is_woken_when_another_is_dropped() {
 }
 
 #[test]
+fn a_frame_does_not_wait_for_memory_that_it_holds_itself() {
+    // A loan as long as a payload may be, and no room for a second allocation of that length.
+    let (mut a, mut b, _) = pair(ShmConfig {
+        payload_bytes_min: 16 << 10,
+        lane_bytes_max: 64 << 10,
+        ..ShmConfig::default()
+    });
+    let len = a.lender.loan_bytes_max();
+    let mut loan = a.lend(Room::exact(len));
+    loan.0.as_mut_slice().fill(7);
+    // All but its first byte: what stands before that has no room in the lane, so all is copied.
+    let runs = vec![Bytes::from_static(&[1]), loan.freeze().slice(1..)];
+    a.send(frame(0, Payload::Chain(runs)));
+    let got = b.receive().payload.into_bytes();
+    assert_eq!((got.len(), got[0]), (len, 1));
+    assert!(got[1..].iter().all(|byte| *byte == 7));
+}
+
+#[test]
 fn memory_is_made_when_needed_and_given_back_when_idle() {
     let (mut a, mut b, seen) = pair(ShmConfig::default());
     let made = || seen.made[0].load(Ordering::SeqCst);
@@ -425,4 +444,39 @@ fn full_speed_again_after_every_kind_of_exhaustion() {
     }
     // Once for the nap, if there was one; nobody rings for each frame.
     assert!(seen.data[1].rings() <= rings + 1);
+}
+
+#[test]
+fn a_gauge_tells_what_is_out_and_keeps_nothing() {
+    let config = ShmConfig {
+        spin: Spin::Never,
+        ..ShmConfig::default()
+    };
+    let (a, b, _) = local::pair::<true>([config.clone(), config]);
+    let gauges = [a.gauge(), b.gauge()];
+    let read = || gauges.each_ref().map(|gauge| gauge.read().expect("the end lives"));
+    let (mut a, mut b) = (End::new(a), End::new(b));
+    a.send(filled(0, 300));
+    let out = LaneUse {
+        unread: 1,
+        in_flight: 1,
+        ..LaneUse::default()
+    };
+    assert_eq!(read(), [out, LaneUse::default()]);
+    let payload = assert_filled(b.receive(), 0, 300);
+    assert!(b.poll_recv().is_pending());
+    let borrowed = LaneUse {
+        borrowed: 1,
+        borrowed_bytes: 300,
+        ..LaneUse::default()
+    };
+    assert_eq!(read(), [LaneUse { unread: 0, ..out }, borrowed]);
+    drop(payload);
+    assert_eq!(read(), [LaneUse::default(); 2]);
+    let loan = a.lend(Room::exact(300));
+    assert_eq!(read()[0].held, 1);
+    drop(loan);
+    assert_eq!(read(), [LaneUse::default(); 2]);
+    drop((a, b));
+    assert!(gauges.iter().all(|gauge| gauge.read().is_none()));
 }
