@@ -9,8 +9,10 @@
 //! |---|---|
 //! | here | the shape of the world |
 //! | `service` | the service for nested callbacks |
+//! | [`fuzz_bodies`] | what the fuzzer does with it |
 //! | `work` | what workers do, and what may come of it |
 
+pub mod fuzz_bodies;
 mod service;
 mod work;
 

@@ -1,0 +1,27 @@
+//! How many seeds the standard world needs until an oracle objects: what the mutation check asks
+//! of every planted bug, and what it is good for in general.
+//!
+//! `cargo run -p rapace-sim --example seeds_to_find -- RANGES SEEDS` sweeps so many ranges of so many
+//! seeds each and prints a line for each: `found N ORACLE TEXT` with the number of seeds that it
+//! took, or `missed SEEDS`. A range that is missed ends it: the others would be missed as well.
+
+use rapace_sim::{Sweep, standard, sweep};
+
+fn main() {
+    let mut args = std::env::args().skip(1).map(|arg| arg.parse::<u64>());
+    let (Some(Ok(ranges)), Some(Ok(seeds))) = (args.next(), args.next()) else {
+        eprintln!("expected two numbers: how many ranges, and how many seeds each has");
+        std::process::exit(2);
+    };
+    for range in 0..ranges {
+        let begin = range * seeds;
+        let report = sweep(&Sweep::over(begin..begin + seeds), standard::world, |_| {});
+        let Some(failed) = report.failures.first() else {
+            println!("missed {}", report.seeds);
+            return;
+        };
+        let first = &failed.failures[0];
+        let text: String = first.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        println!("found {} {} {text}", failed.plan.seed - begin + 1, first.oracle);
+    }
+}
