@@ -28,7 +28,7 @@ use rapace_transport::{LinkError, Room, Transport as _};
 use side::{Marks, Side};
 
 /// Seeds of one test run; `RAPACE_SHM_SEEDS` has it run another number.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 500;
 const STEPS: usize = 400;
 
 fn config(draw: &mut Draw) -> ShmConfig {

@@ -100,22 +100,22 @@ impl Side {
     fn payload(&mut self, draw: &mut Draw, marks: &mut Marks) -> (Payload, Vec<u8>) {
         let len = self.len(draw);
         let bytes = contents(draw.next(), len);
-        match draw.below(6) {
+        match draw.below(7) {
             0 if !self.loans.is_empty() => {
                 let (mut loan, _) = self.loans.swap_remove(draw.below(self.loans.len()));
                 let bytes = contents(draw.next(), loan.0.as_slice().len());
                 loan.0.as_mut_slice().copy_from_slice(&bytes);
                 (Payload::Loan(loan), bytes)
             }
-            1 if !self.frozen.is_empty() => self.around_frozen(draw, marks),
-            2 if !self.kept.is_empty() => {
+            1 | 2 if !self.frozen.is_empty() => self.around_frozen(draw, marks),
+            3 if !self.kept.is_empty() => {
                 marks.received_sent_back += 1;
                 let (payload, mut bytes) = self.kept[draw.below(self.kept.len())].clone();
                 // The peer's lane may be larger than this one.
                 bytes.truncate(self.end.lender.loan_bytes_max());
                 (Payload::Bytes(payload.slice(..bytes.len())), bytes)
             }
-            3 => {
+            4 => {
                 let whole = Bytes::from(bytes.clone());
                 let (first, second) = (draw.below(len + 1), draw.below(len + 1));
                 let (first, second) = (first.min(second), first.max(second));
@@ -151,7 +151,7 @@ impl Side {
         } else {
             vec![before, lent, behind]
         };
-        if draw.below(2) == 0 {
+        if draw.below(4) == 0 {
             self.frozen.swap_remove(at);
         }
         let bytes = runs.concat();
@@ -213,7 +213,7 @@ impl Side {
         if self.waits.lend && !self.end.lending.was_woken() {
             return Ok(());
         }
-        let around = [0, 1].map(|_| draw.below(2) * draw.below(48));
+        let around = [0, 1].map(|_| draw.below(2) * 48);
         let [head, tail] = around;
         let len = self
             .len(draw)
