@@ -105,8 +105,16 @@ impl<R: Rules> Executor<R> {
             Some(Event::Wake(waker)) => waker.wake(),
             Some(Event::Resume(process)) => {
                 let goes_on = {
-                    let state = &self.engine.processes()[process];
-                    state.busy_until <= self.engine.now()
+                    let mut processes = self.engine.processes();
+                    let state = &mut processes[process];
+                    let goes_on = state.busy_until <= self.engine.now();
+                    if !goes_on && !state.held.is_empty() && state.resume_at < state.busy_until {
+                        // Something else of this moment came first, and the process is busy again.
+                        state.resume_at = state.busy_until;
+                        let resume = Event::Resume(process);
+                        self.engine.agenda.enter(state.busy_until, resume);
+                    }
+                    goes_on
                 };
                 if goes_on {
                     self.rules.event(Event::Resume(process));
