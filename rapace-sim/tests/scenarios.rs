@@ -122,7 +122,7 @@ const CRASHED_EVERYWHERE: [(&str, bool); 8] = [
 ];
 
 #[test]
-fn plugins_may_crash_before_any_event() {
+fn every_process_may_crash_before_any_event() {
     let services = Services::standard();
     for (name, over_shm) in CRASHED_EVERYWHERE {
         let scenario = read(&root().join(format!("scenarios/{name}.toml")));

@@ -71,7 +71,7 @@ pub(crate) struct RunArgs {
     /// Print the trace, too
     #[arg(long)]
     pub(crate) trace: bool,
-    /// Crash each plugin before each of its events, one run for each
+    /// Crash each process before each of its events, one run for each
     #[arg(long)]
     pub(crate) crash_everywhere: bool,
 }

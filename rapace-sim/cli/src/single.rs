@@ -77,8 +77,8 @@ fn crash_everywhere(scenario: &Scenario, transport: LinkKind) -> bool {
         all.runs,
         all.failures.len()
     );
-    for plugin in &all.cut_short {
-        println!("  {plugin} has more events than are explored");
+    for process in &all.cut_short {
+        println!("  {process} has more events than are explored");
     }
     for verdict in &all.failures {
         println!("{verdict}");

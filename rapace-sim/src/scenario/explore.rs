@@ -1,6 +1,6 @@
 //! Crashes at every single event of a scenario, and at every store into shared memory.
 
-use super::model::Scenario;
+use super::model::{HOST, Scenario};
 use super::run::Verdict;
 use super::services::Services;
 use crate::fault::{Fault, What, When};
@@ -21,16 +21,17 @@ pub struct Exploration {
     pub runs: u64,
     /// What went wrong, with the plan that shows it.
     pub failures: Vec<Verdict>,
-    /// Plugins that had more events or stores than were explored.
+    /// Processes that had more events or stores than were explored.
     pub cut_short: Vec<String>,
 }
 
 impl Scenario {
-    /// Runs the scenario once for every event of every plugin, and kills the plugin right before
+    /// Runs the scenario once for every event of every process, and kills the process right before
     /// that event; a poll of one of its tasks is an event. Over shared memory it also runs it once for
-    /// every store, and kills the plugin right before that.
+    /// every store, and kills the process right before that.
     ///
-    /// A plugin that is never restarted is restarted here, so that the calls that follow can end.
+    /// A plugin that is never restarted is restarted here, so that the calls that follow can end. A
+    /// host that dies is not: its plugins must exit.
     /// The scenario's own expectations do not hold then; what every run is checked for does, each
     /// call must end, and what was read must be a prefix of what was sent.
     ///
@@ -51,8 +52,9 @@ impl Scenario {
             }
         }
         let mut all = Exploration::default();
-        for plugin in &self.plugins {
-            let process = || plugin.name.clone();
+        let plugins = self.plugins.iter().map(|plugin| plugin.name.as_str());
+        for name in plugins.chain([HOST]) {
+            let process = || name.to_owned();
             let event = |n| When::Event {
                 process: process(),
                 n,
@@ -72,7 +74,7 @@ impl Scenario {
             for moment in moments {
                 let crashes = (1..=MOMENTS_MAX).map(|n| crash(moment(n)));
                 if !self.crash_at(crashes, &world, transport, services, &mut all, &mut progress) {
-                    all.cut_short.push(plugin.name.clone());
+                    all.cut_short.push(process());
                 }
                 if all.failures.len() >= FAILURES_MAX {
                     return all;
