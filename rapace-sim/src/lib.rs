@@ -57,7 +57,7 @@
 //! | [`harness`], [`snapshot`] | worlds as tests: [`macro@test`], [`assert_trace_snapshot!`], [`sometimes!`] |
 //! | [`standard`] | the standard mixed world of a seed |
 //! | `engine` | the executor: tasks in seeded order, events, virtual time |
-//! | `pipe`, `tap` | simulated sockets; the transport around a real one that writes frames down |
+//! | `pipe`, `tap`, `oracle` | simulated sockets; the transport around a real one that writes frames down; whether these keep to the protocol |
 //! | `stage`, `lives`, `run` | a running world: what is shared, how processes live and die, what faults do |
 //!
 //! # What is simulated, and what is not
@@ -81,6 +81,7 @@ pub mod html;
 pub mod link;
 mod lives;
 mod marks;
+mod oracle;
 mod panics;
 mod pipe;
 pub mod plan;

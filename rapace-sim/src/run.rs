@@ -443,6 +443,9 @@ impl Rules for Run {
             let state = &processes[process];
             state.alive && state.life.is_dead()
         };
+        for (oracle, problem) in self.stage.recorder.take_problems() {
+            self.stage.fail(oracle, problem);
+        }
         let mut due = self.stage.recorder.take_due();
         due.extend(self.stage.engine.processes()[process].cell.clone().take_due());
         for fault in due {

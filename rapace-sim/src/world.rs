@@ -311,8 +311,8 @@ impl WorldBuilder {
 
     fn report(&self, stage: &Arc<Stage>, run: Run) -> Report {
         let recorder = &stage.recorder;
-        for problem in recorder.take_problems() {
-            stage.fail(Oracle::Delivery, problem);
+        for (oracle, problem) in recorder.take_problems() {
+            stage.fail(oracle, problem);
         }
         let (failures, marks, calls) = stage.take_found();
         let hash = recorder.hash();

@@ -15,6 +15,8 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_64_with_seed};
 
 use super::{CallEnd, LinkChange, ProcessChange, TraceHash};
 use crate::fault::{FrameKind, Moment};
+use crate::oracle::WireWatch;
+use crate::report::Oracle;
 
 /// Payloads longer than this are not kept for reading; their length and hash are.
 const KEPT_BYTES_MAX: usize = 16 << 10;
@@ -68,6 +70,15 @@ struct InTransit {
     frames: VecDeque<Transit>,
 }
 
+/// The protocol of one life of a link, as far as both sides keep to it.
+struct Watched {
+    link: usize,
+    life: u32,
+    watch: WireWatch,
+    /// Bytes were changed on purpose, or a rule was broken already: what follows says nothing.
+    given_up: bool,
+}
+
 struct Transit {
     desc: Descriptor,
     payload_hash: u64,
@@ -86,12 +97,13 @@ struct Inner {
     keep: bool,
     entries: Vec<(u64, Entry)>,
     transits: Vec<InTransit>,
+    watched: Vec<Watched>,
     /// By process and kind, over all lives; kind [`FrameKind::Any`] counts all.
     sent: Vec<[u64; FrameKind::ALL.len() + 1]>,
     awaited: Vec<Awaited>,
     due: Vec<usize>,
     frames: u64,
-    problems: Vec<String>,
+    problems: Vec<(Oracle, String)>,
 }
 
 /// What a sender has to know of the frame it is about to send.
@@ -124,6 +136,13 @@ impl Recorder {
         inner
             .transits
             .retain(|transit| transit.route.link != routes[0].link);
+        inner.watched.retain(|one| one.link != routes[0].link);
+        inner.watched.push(Watched {
+            link: routes[0].link,
+            life: routes[0].life,
+            watch: WireWatch::default(),
+            given_up: false,
+        });
         for route in routes {
             inner.transits.push(InTransit {
                 route,
@@ -158,6 +177,9 @@ impl Recorder {
             return Verdict { swallowed };
         }
         inner.frames += 1;
+        if let Some(problem) = inner.breaks_a_rule(route, frame) {
+            inner.problems.push((Oracle::Protocol, problem));
+        }
         let payload_hash = hash_payload(&frame.payload);
         let desc = plain(&frame.desc);
         inner.mix_frame(1, at, route, &desc, payload_hash);
@@ -192,6 +214,10 @@ impl Recorder {
         let inner = &mut *inner;
         let payload_hash = hash_payload(&frame.payload);
         let desc = plain(&frame.desc);
+        if let Some(watched) = inner.watched(route) {
+            watched.given_up |= corrupted;
+            watched.watch.taken(1 - route.end, frame);
+        }
         inner.mix_frame(2, at, route, &desc, payload_hash);
         let Some(transit) = inner.transit(route) else {
             return;
@@ -204,16 +230,17 @@ impl Recorder {
                         "the transport changed a frame: {:?} was sent, {:?} arrived",
                         sent.desc, desc
                     );
-                    inner.problems.push(problem);
+                    inner.problems.push((Oracle::Delivery, problem));
                 }
                 if let Some((_, Entry::Sent(frame))) = inner.entries.get_mut(entry) {
                     frame.received = Some(at);
                 }
             }
             None if corrupted => {}
-            None => inner
-                .problems
-                .push(format!("a frame arrived that nobody had sent: {desc:?}")),
+            None => {
+                let problem = format!("a frame arrived that nobody had sent: {desc:?}");
+                inner.problems.push((Oracle::Delivery, problem));
+            }
         }
     }
 
@@ -242,8 +269,8 @@ impl Recorder {
         inner.due.clear();
     }
 
-    /// What the transports did wrong.
-    pub(crate) fn take_problems(&self) -> Vec<String> {
+    /// What the transports and the sessions did wrong.
+    pub(crate) fn take_problems(&self) -> Vec<(Oracle, String)> {
         std::mem::take(&mut self.lock().problems)
     }
 
@@ -262,6 +289,23 @@ impl Recorder {
 }
 
 impl Inner {
+    fn watched(&mut self, route: Route) -> Option<&mut Watched> {
+        self.watched
+            .iter_mut()
+            .find(|one| (one.link, one.life) == (route.link, route.life))
+    }
+
+    /// What is wrong with sending this frame, if anything is.
+    fn breaks_a_rule(&mut self, route: Route, frame: &Frame) -> Option<String> {
+        let watched = self.watched(route)?;
+        if watched.given_up {
+            return None;
+        }
+        let problem = watched.watch.sent(route.end, frame).err()?;
+        watched.given_up = true;
+        Some(problem)
+    }
+
     fn transit(&mut self, route: Route) -> Option<&mut InTransit> {
         self.transits
             .iter_mut()
