@@ -41,7 +41,7 @@ bench *ARGS:
 hostile SECONDS="150":
     cargo run --release -p rapace-cli --features hostile -- hostile --seconds {{ SECONDS }}
 
-# Fuzz one of core_receive, core_hello, stream_reader, codec_decode (needs nightly and cargo-fuzz).
+# Fuzz one of core_receive, core_hello, stream_reader, shm_peer, codec_decode (needs nightly and cargo-fuzz).
 fuzz TARGET SECONDS="60":
     cargo +nightly fuzz run {{ TARGET }} -- -max_total_time={{ SECONDS }}
 

@@ -57,7 +57,7 @@ pub(crate) struct Arguments {
     /// Where the random numbers start. Default: another one each time; it is printed.
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Only this parser: messages, hello, receive, reader, decode, schema, json.
+    /// Only this parser: messages, hello, receive, reader, shm, decode, schema, json.
     #[arg(long, value_name = "PARSER")]
     only: Option<String>,
     /// Run one input, given as hex, and nothing else.

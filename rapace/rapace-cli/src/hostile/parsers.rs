@@ -57,6 +57,14 @@ pub(super) const PARSERS: &[Parser] = &[
         memory_per_byte: 64,
     },
     Parser {
+        name: "shm",
+        body: rapace_shm::fuzz_bodies::peer,
+        corpus: rapace_shm::fuzz_bodies::seeds,
+        splice: false,
+        memory_base: 1 << 20,
+        memory_per_byte: 64,
+    },
+    Parser {
         name: "decode",
         body: rapace_codec::fuzz_bodies::decode,
         corpus: rapace_codec::fuzz_bodies::seeds,
