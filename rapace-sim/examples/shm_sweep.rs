@@ -25,7 +25,8 @@ fn main() {
     for failed in &report.failures {
         println!("{failed}");
         if let Some(shrunk) = shrink(&world(failed.plan.seed)) {
-            println!("shrunk in {} runs: {}", shrunk.runs, shrunk.report);
+            let again = world(failed.plan.seed).plan(shrunk.report.plan).trace(true);
+            println!("shrunk in {} runs: {}", shrunk.runs, again.run());
         }
     }
 }

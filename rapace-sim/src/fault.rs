@@ -167,8 +167,9 @@ impl fmt::Display for FrameKind {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum What {
-    /// The process dies like by SIGKILL: what it has written arrives, nothing else happens. Whether
-    /// it comes back is for its restart policy.
+    /// The process dies like by SIGKILL: what it has written arrives, nothing else happens. Of what
+    /// it has stored into shared memory and not released, [`Tear`](crate::shm::Tear) says what is
+    /// there. Whether it comes back is for its restart policy.
     Kill {
         /// Its name.
         process: String,
@@ -205,7 +206,8 @@ pub enum What {
         /// How long this lasts.
         span: Nanos,
     },
-    /// The clock of the process jumps ahead, and with it the deadlines of its sessions. Handlers'
+    /// The clock of the process jumps ahead, and with it the deadlines of its sessions; so does that
+    /// of every process that shares memory with it, since those are on one machine. Handlers'
     /// `tokio::time` is not affected.
     ClockSkew {
         /// Its name.
@@ -225,7 +227,7 @@ pub enum What {
         /// The link.
         link: String,
     },
-    /// From now on every write takes so long to arrive.
+    /// From now on every write takes so long to arrive, and every doorbell to be heard.
     Latency {
         /// The link.
         link: String,
@@ -246,7 +248,8 @@ pub enum What {
         /// How many; at least 1.
         bytes: u32,
     },
-    /// The link breaks; what is under way is lost.
+    /// The link breaks; what is under way is lost. On shared memory that is the control channel:
+    /// what was published before can still be read.
     Cut {
         /// The link.
         link: String,

@@ -13,7 +13,8 @@ use crate::engine::Engine;
 use crate::engine::process::LifeCell;
 use crate::fault::{DoorbellEffect, What};
 use crate::pipe::{End, Pipe, PipeConfig, PipeReader, PipeWriter};
-use crate::shm::{self, LaneWriter, ShmLink, ShmShape};
+use crate::shm::memory::Writer;
+use crate::shm::{self, ShmLink, ShmShape};
 use crate::time::Nanos;
 
 /// Which transport a link uses. All of them are the shipping ones.
@@ -192,7 +193,7 @@ enum Medium {
 /// What carries the bytes of one direction, and may have been made to change some of them.
 pub(crate) enum Carrier {
     Pipe(Arc<Pipe>),
-    Lane(Arc<LaneWriter>),
+    Lane(Arc<Writer>),
 }
 
 impl Carrier {

@@ -1,6 +1,6 @@
 //! One run: what events mean, how faults happen, when the world is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rapace_session::TableSizes;
@@ -9,7 +9,7 @@ use crate::engine::agenda::Event;
 use crate::engine::executor::{Next, Rules};
 use crate::engine::process::{AwaitedStore, NEVER};
 use crate::fault::{What, When};
-use crate::link::LiveLink;
+use crate::link::{LinkKind, LiveLink};
 use crate::lives;
 use crate::plan::Plan;
 use crate::report::{FaultCount, Oracle};
@@ -220,12 +220,33 @@ impl Run {
                 stage.engine.agenda.enter(now + span.0, ends);
             }
             What::ClockSkew { ahead, .. } => {
-                let cell = stage.engine.processes()[process].cell.clone();
-                cell.skew(ahead.0);
-                stage.engine.agenda.retime(&cell);
+                for process in self.on_one_clock(process) {
+                    let cell = stage.engine.processes()[process].cell.clone();
+                    cell.skew(ahead.0);
+                    stage.engine.agenda.retime(&cell);
+                }
             }
             _ => {}
         }
+    }
+
+    /// The processes that read the same clock as this one: those that share memory read deadlines
+    /// as times of one clock, as processes of one machine do.
+    fn on_one_clock(&self, process: usize) -> BTreeSet<usize> {
+        let mut known = BTreeSet::from([process]);
+        let mut new = vec![process];
+        while let Some(process) = new.pop() {
+            for link in &self.stage.links {
+                let Some(end) = link.end_of(process) else {
+                    continue;
+                };
+                let shares = link.state().config.kind == LinkKind::Shm;
+                if shares && known.insert(link.ends[1 - end]) {
+                    new.push(link.ends[1 - end]);
+                }
+            }
+        }
+        known
     }
 
     fn apply_to_link(&mut self, link: usize, what: &What) {

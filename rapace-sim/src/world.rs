@@ -300,15 +300,6 @@ impl WorldBuilder {
         awaited.collect()
     }
 
-    fn stores(&self, stage: &Stage) -> BTreeMap<String, u64> {
-        let processes = stage.engine.processes();
-        let stores = processes.iter().map(|state| {
-            let name = stage.names[state.cell.index].to_string();
-            (name, state.cell.stores())
-        });
-        stores.filter(|(_, stores)| *stores > 0).collect()
-    }
-
     fn report(&self, stage: &Arc<Stage>, run: Run) -> Report {
         let recorder = &stage.recorder;
         for (oracle, problem) in recorder.take_problems() {
@@ -328,7 +319,7 @@ impl WorldBuilder {
             calls,
             steps: stage.engine.steps.load(std::sync::atomic::Ordering::Relaxed),
             frames: recorder.frames(),
-            stores: self.stores(stage),
+            stores: stores(stage),
             unreleased: stage
                 .unreleased
                 .load(std::sync::atomic::Ordering::Relaxed),
@@ -336,4 +327,14 @@ impl WorldBuilder {
             trace,
         }
     }
+}
+
+/// Stores of each process into shared memory.
+fn stores(stage: &Stage) -> BTreeMap<String, u64> {
+    let processes = stage.engine.processes();
+    let stores = processes.iter().map(|state| {
+        let name = stage.names[state.cell.index].to_string();
+        (name, state.cell.stores())
+    });
+    stores.filter(|(_, stores)| *stores > 0).collect()
 }

@@ -8,7 +8,8 @@ use std::task::Waker;
 
 use super::process::ProcessCell;
 use crate::pipe::Pipe;
-use crate::shm::{AgendaBell, AgendaLine};
+use crate::shm::bell::Bell;
+use crate::shm::control::Line;
 
 /// A timer that is off.
 const OFF: u64 = u64::MAX;
@@ -21,9 +22,9 @@ pub(crate) enum Event {
     /// whatever order events come in.
     Deliver(Arc<Pipe>),
     /// A doorbell is heard.
-    Ring(Arc<AgendaBell>),
+    Ring(Arc<Bell>),
     /// Somebody hears that there is something on its control channel.
-    Message(Arc<AgendaLine>),
+    Message(Arc<Line>),
     /// A task looks again.
     Wake(Waker),
     /// A process that hung or was busy goes on.

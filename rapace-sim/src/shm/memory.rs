@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rapace_shm::Memory;
-use rapace_shm::layout::{HEAD, PAGE};
+use rapace_shm::layout::HEAD;
 
 use super::{Flaw, Tear};
 use crate::draw::{Purpose, draw};
@@ -114,8 +114,9 @@ impl Writer {
         }
     }
 
+    /// Writes a payload: descriptors and cursors are stored word by word.
     fn write(&self, words: &Arc<Words>, at: usize, bytes: &[u8]) {
-        if self.flaw == Flaw::PayloadAfterPublish && at >= PAGE {
+        if self.flaw == Flaw::PayloadAfterPublish {
             self.log().late.push((words.clone(), at, bytes.to_vec()));
             return;
         }
@@ -127,14 +128,16 @@ impl Writer {
             return;
         }
         let first = at / 8;
-        let mut values: Vec<u64> = (first..(at + bytes.len()).div_ceil(8))
-            .map(|word| words.load(word))
-            .collect();
-        for (index, byte) in bytes.iter().enumerate() {
-            let at = at - first * 8 + index;
-            let shift = at % 8 * 8;
-            let word = &mut values[at / 8];
-            *word = *word & !(0xFF << shift) | u64::from(*byte) << shift;
+        let mut values = Vec::with_capacity(bytes.len() / 8 + 2);
+        let (mut at, mut left) = (at, bytes);
+        while !left.is_empty() {
+            let mut word = words.load(at / 8).to_le_bytes();
+            let place = &mut word[at % 8..];
+            let (here, rest) = left.split_at(place.len().min(left.len()));
+            place[..here.len()].copy_from_slice(here);
+            values.push(u64::from_le_bytes(word));
+            at += here.len();
+            left = rest;
         }
         let out = self.life.store(values.len());
         self.put(words, first, &values[..out], true);
@@ -289,9 +292,15 @@ impl Memory for Mapping {
 
     fn read(&self, at: usize, out: &mut [u8]) {
         self.looked_at();
-        for (index, byte) in out.iter_mut().enumerate() {
-            let at = at + index;
-            *byte = (self.words.load(at / 8) >> (at % 8 * 8)) as u8;
+        let mut at = at;
+        let mut left = out;
+        while !left.is_empty() {
+            let word = self.words.load(at / 8).to_le_bytes();
+            let part = &word[at % 8..];
+            let (here, rest) = left.split_at_mut(part.len().min(left.len()));
+            here.copy_from_slice(&part[..here.len()]);
+            at += here.len();
+            left = rest;
         }
     }
 

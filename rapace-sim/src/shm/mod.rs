@@ -19,10 +19,10 @@
 //! [`ShmShape::spin`] says otherwise: a poll takes no virtual time, so that a spinning receiver only
 //! adds events.
 
-mod bell;
-mod control;
+pub(crate) mod bell;
+pub(crate) mod control;
 mod explore;
-mod memory;
+pub(crate) mod memory;
 mod platform;
 #[cfg(test)]
 mod tests;
@@ -45,9 +45,6 @@ use crate::engine::process::LifeCell;
 use crate::fault::DoorbellEffect;
 use crate::time::Nanos;
 
-pub(crate) use bell::Bell as AgendaBell;
-pub(crate) use control::Line as AgendaLine;
-pub(crate) use memory::Writer as LaneWriter;
 pub use explore::{StoreExploration, StoreFailure, explore_stores};
 
 /// The shape of a link over shared memory; of both of its lanes.

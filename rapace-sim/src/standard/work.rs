@@ -81,6 +81,8 @@ async fn probe(host: &Process, plugin: &str, weather: Weather) {
                 assert!(weather.spoiled || sum == at + 1, "the probe's sum is {sum}");
                 return;
             }
+            // Where the Hello itself was changed, that is the right answer to every call.
+            Err(CallError::SchemaMismatch { .. }) if weather.spoiled => return,
             Err(_) => host.sleep(Nanos::from_millis(100)).await,
         }
     }
