@@ -1,6 +1,6 @@
 //! Processes that are really killed, and really stopped, over real shared memory.
 //!
-//! The crash enumeration (`crashes.rs`) asks its oracle in one process, where it can take stores
+//! The crash enumeration (`crashes`) asks its oracle in one process, where it can take stores
 //! back. Here a child of this program has the other end of a link that the operating system made,
 //! does what it is ordered to, and sends itself a signal after its k-th store, ring or control
 //! message, for every k there is. Then the survivor is asked:
