@@ -30,9 +30,9 @@ mod borrowed;
 mod config;
 pub mod control;
 pub mod doorbell;
-mod gauge;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz_bodies;
+mod gauge;
 mod heap;
 pub mod layout;
 mod lent;

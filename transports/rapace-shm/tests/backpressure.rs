@@ -454,7 +454,11 @@ fn a_gauge_tells_what_is_out_and_keeps_nothing() {
     };
     let (a, b, _) = local::pair::<true>([config.clone(), config]);
     let gauges = [a.gauge(), b.gauge()];
-    let read = || gauges.each_ref().map(|gauge| gauge.read().expect("the end lives"));
+    let read = || {
+        gauges
+            .each_ref()
+            .map(|gauge| gauge.read().expect("the end lives"))
+    };
     let (mut a, mut b) = (End::new(a), End::new(b));
     a.send(filled(0, 300));
     let out = LaneUse {

@@ -171,7 +171,7 @@ async fn row_02_a_death_that_a_growing_lane_meets_first_is_a_death() {
     // hang-up.
     match lender.poll_loan(&mut cx, Room::exact(1 << 20)) {
         Poll::Pending | Poll::Ready(Err(LinkError::PeerDied(_))) => {}
-        other => panic!("{other:?}"),
+        other @ Poll::Ready(_) => panic!("{other:?}"),
     }
     let ended = recv(&mut *source).await;
     assert!(matches!(ended, Err(LinkError::PeerDied(_))), "{ended:?}");

@@ -38,7 +38,7 @@ fn config(draw: &mut Draw) -> ShmConfig {
         slots_max: 2 << draw.below(4),
         payload_bytes_min: PAGE * pages.min(4),
         lane_bytes_max: 2 * PAGE * pages,
-        idle: Duration::from_millis(1_000),
+        idle: Duration::from_secs(1),
         borrow_bytes_max: [0, PAGE, 1 << 20][draw.below(3)],
         copy_payloads: draw.below(5) == 0,
         spin: Spin::Never,
@@ -164,10 +164,11 @@ fn sweep<const IN_PLACE: bool>() {
     let mut marks = Marks::default();
     for seed in replayed.map_or(0..seeds, |seed| seed..seed + 1) {
         let one = std::panic::AssertUnwindSafe(|| run::<IN_PLACE>(seed, &mut marks));
-        match std::panic::catch_unwind(one) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => panic!("seed {seed}: {error}; replay with RAPACE_SHM_SEED={seed}"),
-            Err(_) => panic!("seed {seed} failed; replay with RAPACE_SHM_SEED={seed}"),
+        // A panic has said already what is wrong.
+        let ran = std::panic::catch_unwind(one);
+        let ran = ran.unwrap_or_else(|_| panic!("seed {seed}: replay with RAPACE_SHM_SEED={seed}"));
+        if let Err(error) = ran {
+            panic!("seed {seed}: {error}; replay with RAPACE_SHM_SEED={seed}");
         }
     }
     println!("seeds 0 to {seeds}: {marks:?}");
