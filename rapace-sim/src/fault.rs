@@ -75,7 +75,9 @@ pub enum When {
 }
 
 /// Whether something happens before or after what it waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, arbitrary::Arbitrary)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, arbitrary::Arbitrary,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Moment {
     /// What was waited for does not take place any more.
@@ -87,7 +89,17 @@ pub enum Moment {
 
 /// Kinds of frames, as faults and traces count them.
 #[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    Serialize,
+    Deserialize,
     arbitrary::Arbitrary,
 )]
 #[serde(rename_all = "snake_case")]

@@ -62,18 +62,15 @@ pub fn test(options: &Options, world: fn(WorldBuilder) -> WorldBuilder) {
     );
 }
 
-fn built(
-    options: &Options,
-    world: fn(WorldBuilder) -> WorldBuilder,
-    seed: u64,
-) -> WorldBuilder {
+fn built(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, seed: u64) -> WorldBuilder {
     let built = world(World::builder().seed(seed));
     if !options.faults {
         return built;
     }
     // Faults that the test itself asks for stay.
     let mut plan = Plan::swarm(seed, &built.cast());
-    plan.faults.splice(0..0, built.planned().faults.iter().cloned());
+    plan.faults
+        .splice(0..0, built.planned().faults.iter().cloned());
     built.plan(plan)
 }
 
@@ -115,11 +112,7 @@ fn keeping(world: WorldBuilder, kept: &str) -> WorldBuilder {
 }
 
 /// What a failing test says.
-fn message(
-    options: &Options,
-    world: fn(WorldBuilder) -> WorldBuilder,
-    failed: &Report,
-) -> String {
+fn message(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, failed: &Report) -> String {
     let seed = failed.plan.seed;
     let shrunk = shrink(&built(options, world, seed));
     let mut text = String::new();

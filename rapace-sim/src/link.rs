@@ -277,7 +277,11 @@ impl LiveLink {
                     life.process.index as u64,
                     u64::from(life.life),
                 );
-                let how = if number & 3 == 0 { End::Reset } else { End::Fin };
+                let how = if number.is_multiple_of(4) {
+                    End::Reset
+                } else {
+                    End::Fin
+                };
                 pipes[end].end(how);
                 pipes[1 - end].reader_gone();
             }
@@ -315,9 +319,15 @@ impl LiveLink {
 
     pub(crate) fn freeze(&self, frozen: bool) {
         match &self.medium {
-            Medium::Stream(pipes) => pipes.iter().for_each(|pipe| pipe.freeze(frozen)),
+            Medium::Stream(pipes) => {
+                for pipe in pipes {
+                    pipe.freeze(frozen);
+                }
+            }
             Medium::Mem(_, gates) | Medium::Shm(_, gates) => {
-                gates.iter().for_each(|gate| gate.shut(frozen));
+                for gate in gates {
+                    gate.shut(frozen);
+                }
             }
         }
     }
@@ -325,7 +335,9 @@ impl LiveLink {
     pub(crate) fn exhaust(&self, exhausted: bool) -> bool {
         match &self.medium {
             Medium::Stream(pipes) => {
-                pipes.iter().for_each(|pipe| pipe.exhaust(exhausted));
+                for pipe in pipes {
+                    pipe.exhaust(exhausted);
+                }
                 true
             }
             Medium::Shm(link, _) => {
@@ -340,7 +352,9 @@ impl LiveLink {
     pub(crate) fn configure(&self, change: impl Fn(&mut PipeConfig)) -> bool {
         match &self.medium {
             Medium::Stream(pipes) => {
-                pipes.iter().for_each(|pipe| pipe.configure(&change));
+                for pipe in pipes {
+                    pipe.configure(&change);
+                }
                 true
             }
             Medium::Mem(..) | Medium::Shm(..) => false,
@@ -408,7 +422,9 @@ impl LiveLink {
         match &self.medium {
             Medium::Shm(link, _) => {
                 let leaks = link.leaks().into_iter();
-                leaks.map(|(end, used)| (end, format!("{used:?}"))).collect()
+                leaks
+                    .map(|(end, used)| (end, format!("{used:?}")))
+                    .collect()
             }
             Medium::Stream(_) | Medium::Mem(..) => Vec::new(),
         }

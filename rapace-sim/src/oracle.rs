@@ -172,10 +172,14 @@ impl WireWatch {
         let id = desc.channel_id.0;
         let known = self.sides[end].channels.entry(desc.channel_id).or_default();
         if !known.request_taken {
-            return Err(format!("a response on #{id}, where nothing was asked (call.flow)"));
+            return Err(format!(
+                "a response on #{id}, where nothing was asked (call.flow)"
+            ));
         }
         if known.no_reply {
-            return Err(format!("a response on #{id}, which wants none (call.oneway)"));
+            return Err(format!(
+                "a response on #{id}, which wants none (call.oneway)"
+            ));
         }
         if std::mem::replace(&mut known.responded, true) {
             return Err(format!("a second response on #{id} (call.once)"));
@@ -209,7 +213,9 @@ impl WireWatch {
         let larger = !known.is_tunnel && len > known.credit_highest && known.credit > 0;
         if len > 0 && len > known.credit && !larger {
             let credit = known.credit;
-            return Err(format!("{len} bytes on #{id} with a credit of {credit} (credit)"));
+            return Err(format!(
+                "{len} bytes on #{id} with a credit of {credit} (credit)"
+            ));
         }
         known.credit -= len;
         Ok(())
@@ -282,7 +288,11 @@ mod tests {
 
     fn rule(result: Result<(), String>) -> String {
         let text = result.expect_err("it breaks a rule");
-        text.rsplit('(').next().expect("a rule").trim_end_matches(')').to_owned()
+        text.rsplit('(')
+            .next()
+            .expect("a rule")
+            .trim_end_matches(')')
+            .to_owned()
     }
 
     #[test]
@@ -304,14 +314,19 @@ mod tests {
     #[test]
     fn nothing_comes_before_the_hello() {
         let mut watch = WireWatch::default();
-        let text = watch.sent(0, &frame(1, 7, REQUEST, 3)).expect_err("no Hello");
+        let text = watch
+            .sent(0, &frame(1, 7, REQUEST, 3))
+            .expect_err("no Hello");
         assert!(text.contains("no Hello"), "{text}");
     }
 
     #[test]
     fn data_needs_credit_an_open_channel_and_no_end_before_it() {
         let mut watch = greeted();
-        assert_eq!(rule(watch.sent(0, &frame(3, 0, Flags::DATA, 3))), "data.unknown");
+        assert_eq!(
+            rule(watch.sent(0, &frame(3, 0, Flags::DATA, 3))),
+            "data.unknown"
+        );
         watch.sent(0, &open(3, 1, 0)).expect("an open");
         assert_eq!(rule(watch.sent(0, &frame(3, 0, Flags::DATA, 3))), "credit");
         let grant = control(&Message::Grant {
@@ -319,13 +334,20 @@ mod tests {
             bytes: 10,
         });
         watch.taken(0, &grant);
-        watch.sent(0, &frame(3, 0, Flags::DATA, 6)).expect("within the credit");
+        watch
+            .sent(0, &frame(3, 0, Flags::DATA, 6))
+            .expect("within the credit");
         assert_eq!(rule(watch.sent(0, &frame(3, 0, Flags::DATA, 6))), "credit");
         // [credit.item]
-        watch.sent(0, &frame(3, 0, Flags::DATA, 60)).expect("larger than the window");
+        watch
+            .sent(0, &frame(3, 0, Flags::DATA, 60))
+            .expect("larger than the window");
         assert_eq!(rule(watch.sent(0, &frame(3, 0, Flags::DATA, 60))), "credit");
         watch.sent(0, &frame(3, 0, Flags::EOS, 0)).expect("an end");
-        assert_eq!(rule(watch.sent(0, &frame(3, 0, Flags::EOS, 0))), "frame.flags");
+        assert_eq!(
+            rule(watch.sent(0, &frame(3, 0, Flags::EOS, 0))),
+            "frame.flags"
+        );
     }
 
     #[test]

@@ -261,10 +261,6 @@ impl Pipe {
         let inner = self.lock();
         inner.under_way_bytes + inner.arrived_bytes
     }
-
-    pub(crate) fn is_frozen(&self) -> bool {
-        self.lock().frozen
-    }
 }
 
 impl Inner {

@@ -210,11 +210,17 @@ fn when(draws: &mut Draws, cast: &Cast) -> Option<When> {
     Some(match draws.below(10) {
         0..=3 => When::At(Nanos(early(draws, cast.horizon.0.max(1)))),
         4..=5 => When::Event {
-            process: cast.processes.get(index(draws, cast.processes.len())?)?.clone(),
+            process: cast
+                .processes
+                .get(index(draws, cast.processes.len())?)?
+                .clone(),
             n: early(draws, 400),
         },
         6 => When::Store {
-            process: cast.processes.get(index(draws, cast.processes.len())?)?.clone(),
+            process: cast
+                .processes
+                .get(index(draws, cast.processes.len())?)?
+                .clone(),
             n: early(draws, 4_000),
         },
         _ => {
@@ -251,7 +257,10 @@ fn when(draws: &mut Draws, cast: &Cast) -> Option<When> {
 
 fn what(draws: &mut Draws, cast: &Cast, kind: &str) -> Option<What> {
     if concerns_process(kind) {
-        let process = cast.processes.get(index(draws, cast.processes.len())?)?.clone();
+        let process = cast
+            .processes
+            .get(index(draws, cast.processes.len())?)?
+            .clone();
         return Some(match kind {
             "kill" => What::Kill { process },
             "kill_after_store" => What::KillAfterStore {

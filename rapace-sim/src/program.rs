@@ -9,7 +9,8 @@ use rapace_session::{Limits, Service};
 use crate::process::Process;
 use crate::time::Nanos;
 
-pub(crate) type Main = Arc<dyn Fn(Process) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+pub(crate) type Main =
+    Arc<dyn Fn(Process) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 pub(crate) type Serves = Arc<dyn Fn(&Process) -> Arc<dyn Service> + Send + Sync>;
 
 /// What a process runs in each of its lives: the services that it offers and its main function.

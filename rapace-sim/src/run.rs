@@ -21,7 +21,7 @@ use crate::trace::record::Entry;
 /// The longest that one event of a slowed process takes.
 const EACH_NS_MAX: u64 = 10_000_000;
 /// Steps at one moment after which a world counts as turning in circles.
-const STEPS_AT_ONE_TIME_MAX: u64 = 4_000_000;
+const STEPS_AT_ONE_TIME_MAX: u64 = 1_000_000;
 
 /// Calls that have not ended and are named when a run is given up.
 const OPEN_CALLS_SHOWN: usize = 6;
@@ -40,7 +40,9 @@ enum Phase {
     /// Main functions run, faults happen.
     Running,
     /// All faults are healed; what is under way ends.
-    Settling { until: u64 },
+    Settling {
+        until: u64,
+    },
     Over,
 }
 
@@ -96,7 +98,9 @@ impl Run {
                             fault: at,
                             dies,
                         };
-                        self.stage.engine.processes()[process].cell.await_store(store);
+                        self.stage.engine.processes()[process]
+                            .cell
+                            .await_store(store);
                     }
                 }
                 When::Frame { .. } => {}
@@ -356,8 +360,11 @@ impl Run {
                     leaks.push(format!("session of {at} on link {}: {sizes:?}", link.name));
                 }
             }
-            let held = state.live.as_ref().map_or(0, |live| live.held_bytes());
-            let is_up = state.open.iter().all(|(_, session)| session.end().is_none());
+            let held = state.live.as_ref().map_or(0, LiveLink::held_bytes);
+            let is_up = state
+                .open
+                .iter()
+                .all(|(_, session)| session.end().is_none());
             if held > 0 && is_up {
                 leaks.push(format!("link {} holds {held} unread bytes", link.name));
             }
@@ -468,7 +475,12 @@ impl Rules for Run {
             self.stage.fail(oracle, problem);
         }
         let mut due = self.stage.recorder.take_due();
-        due.extend(self.stage.engine.processes()[process].cell.clone().take_due());
+        due.extend(
+            self.stage.engine.processes()[process]
+                .cell
+                .clone()
+                .take_due(),
+        );
         for fault in due {
             self.fault(fault);
         }
@@ -500,8 +512,7 @@ impl Rules for Run {
         let life = self.stage.engine.processes()[process].life.clone();
         let name = &self.stage.names[process];
         let text = format!("{task} of {name} panicked: {message}");
-        self.stage
-            .changed(&life, ProcessChange::Panicked(message));
+        self.stage.changed(&life, ProcessChange::Panicked(message));
         self.stage.fail(Oracle::Assertion, text);
     }
 

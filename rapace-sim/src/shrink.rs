@@ -32,7 +32,10 @@ pub fn shrink(world: &WorldBuilder) -> Option<Shrunk> {
 }
 
 fn fails_at(report: &Report, oracle: Oracle) -> bool {
-    report.failures.first().is_some_and(|first| first.oracle == oracle)
+    report
+        .failures
+        .first()
+        .is_some_and(|first| first.oracle == oracle)
 }
 
 /// As [`shrink`], with another notion of failing.
@@ -43,11 +46,7 @@ pub fn shrink_while(world: &WorldBuilder, fails: impl Fn(&Report) -> bool) -> Op
     let mut attempt = |kept: &[usize]| {
         runs += 1;
         let faults: Vec<Fault> = kept.iter().map(|at| all[*at].clone()).collect();
-        let report = world
-            .clone()
-            .trace(false)
-            .plan(Plan { seed, faults })
-            .run();
+        let report = world.clone().trace(false).plan(Plan { seed, faults }).run();
         fails(&report).then_some(report)
     };
     let mut kept: Vec<usize> = (0..all.len()).collect();

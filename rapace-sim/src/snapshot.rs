@@ -17,7 +17,7 @@ macro_rules! assert_trace_snapshot {
     };
 }
 
-/// The trace of a run as it stands in a snapshot: the faults, then a line for each event.
+/// The trace of a run as it stands in a snapshot: seed and faults, then a line for each event.
 ///
 /// # Panics
 ///
@@ -28,11 +28,5 @@ pub fn text(report: &Report) -> String {
     let Some(trace) = &report.trace else {
         panic!("the run has no trace; ask for it with `WorldBuilder::trace(true)`");
     };
-    let faults: String = report
-        .plan
-        .faults
-        .iter()
-        .map(|fault| format!("fault: {fault}\n"))
-        .collect();
-    format!("seed {}\n{faults}\n{trace}", report.plan.seed)
+    format!("{}\n\n{trace}", report.plan)
 }

@@ -94,10 +94,7 @@ pub(crate) enum Wish {
     /// Something is to go wrong.
     Fault(What),
     /// A life of a process ends by itself.
-    Exit {
-        life: Arc<LifeCell>,
-        why: String,
-    },
+    Exit { life: Arc<LifeCell>, why: String },
 }
 
 #[derive(Default)]
@@ -233,8 +230,10 @@ impl Stage {
     pub(crate) fn open_calls(&self) -> Vec<String> {
         let found = self.found();
         let open = found.open.iter();
-        open.map(|(call, (process, label))| format!("call {call} {label} of {}", self.names[*process]))
-            .collect()
+        open.map(|(call, (process, label))| {
+            format!("call {call} {label} of {}", self.names[*process])
+        })
+        .collect()
     }
 
     pub(crate) fn take_found(&self) -> (Vec<Failure>, BTreeMap<String, u64>, CallCount) {

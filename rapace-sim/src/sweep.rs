@@ -124,7 +124,11 @@ pub fn sweep(
                     }
                     let world = world(seed);
                     let twice = sweep.twice_every > 0 && seed.is_multiple_of(sweep.twice_every);
-                    let report = if twice { world.run_twice() } else { world.run() };
+                    let report = if twice {
+                        world.run_twice()
+                    } else {
+                        world.run()
+                    };
                     if sender.send(report).is_err() {
                         return;
                     }

@@ -76,9 +76,7 @@ impl FrameSink for TappedSink {
         if tap.life.is_dead() {
             return;
         }
-        let verdict = tap
-            .recorder
-            .sent(tap.engine.now(), tap.sends, &frame);
+        let verdict = tap.recorder.sent(tap.engine.now(), tap.sends, &frame);
         if verdict.swallowed {
             // Only a death comes before a frame; the rest of it follows when this poll ends.
             tap.life.become_ghost();

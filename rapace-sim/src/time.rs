@@ -186,7 +186,16 @@ mod tests {
 
     #[test]
     fn what_is_no_span_is_refused_with_an_example() {
-        for text in ["", "12", "ms", "1.ms5", "-1ms", "1 h", "0.1ns", "99999999999999999999s"] {
+        for text in [
+            "",
+            "12",
+            "ms",
+            "1.ms5",
+            "-1ms",
+            "1 h",
+            "0.1ns",
+            "99999999999999999999s",
+        ] {
             let error = text.parse::<Nanos>().expect_err(text);
             assert!(error.to_string().contains("1.5ms"), "{error}");
         }

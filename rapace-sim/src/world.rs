@@ -111,8 +111,7 @@ impl WorldBuilder {
             panic!("a plugin needs a host: call `host` before `plugin`");
         };
         let (host, name) = (host.clone(), name.into());
-        self.links
-            .push((name.clone(), [host, name.clone()], link));
+        self.links.push((name.clone(), [host, name.clone()], link));
         self.processes.push((name, program, Role::Plugin));
         self
     }
@@ -232,7 +231,11 @@ impl WorldBuilder {
 
     async fn run_here(&self) -> Report {
         let engine = Engine::new(self.plan.seed);
-        let names: Vec<Arc<str>> = self.processes.iter().map(|one| one.0.as_str().into()).collect();
+        let names: Vec<Arc<str>> = self
+            .processes
+            .iter()
+            .map(|one| one.0.as_str().into())
+            .collect();
         let index = |name: &str| names.iter().position(|known| &**known == name);
         let links = self.links.iter().map(|(name, ends, config)| {
             let ends = ends.each_ref().map(|end| index(end).unwrap_or(usize::MAX));
@@ -317,12 +320,13 @@ impl WorldBuilder {
             marks,
             faults: run.counts,
             calls,
-            steps: stage.engine.steps.load(std::sync::atomic::Ordering::Relaxed),
+            steps: stage
+                .engine
+                .steps
+                .load(std::sync::atomic::Ordering::Relaxed),
             frames: recorder.frames(),
             stores: stores(stage),
-            unreleased: stage
-                .unreleased
-                .load(std::sync::atomic::Ordering::Relaxed),
+            unreleased: stage.unreleased.load(std::sync::atomic::Ordering::Relaxed),
             virtual_time: Nanos(stage.engine.now()),
             trace,
         }

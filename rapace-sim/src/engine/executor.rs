@@ -130,7 +130,8 @@ impl<R: Rules> Executor<R> {
     fn step(&mut self) -> bool {
         self.engine.steps.fetch_add(1, Ordering::Relaxed);
         self.steps_here += 1;
-        !self.steps_here.is_multiple_of(STEPS_ASKED) || self.rules.steps_at_one_time(self.steps_here)
+        !self.steps_here.is_multiple_of(STEPS_ASKED)
+            || self.rules.steps_at_one_time(self.steps_here)
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> Poll<()> {

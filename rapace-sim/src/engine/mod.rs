@@ -242,9 +242,8 @@ impl Engine {
                 let entry = self.tasks().remove(id);
                 self.ended(entry.as_ref());
                 let _ = catch_unwind(AssertUnwindSafe(move || drop(future)));
-                let entry = match entry {
-                    Some(entry) => entry,
-                    None => return Polled::Nothing,
+                let Some(entry) = entry else {
+                    return Polled::Nothing;
                 };
                 Polled::Panicked {
                     process: entry.process,

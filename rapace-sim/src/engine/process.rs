@@ -89,7 +89,8 @@ impl ProcessCell {
         awaited.due.extend(here.iter().map(|store| store.fault));
         let next = left.iter().map(|store| store.n).min();
         awaited.waiting = left;
-        self.store_awaited.store(next.unwrap_or(NEVER), Ordering::Relaxed);
+        self.store_awaited
+            .store(next.unwrap_or(NEVER), Ordering::Relaxed);
         here.iter().find(|store| store.dies).map(|store| store.n)
     }
 
@@ -121,8 +122,6 @@ pub(crate) struct LifeCell {
     dead: AtomicBool,
     /// How many more bytes or stores get out before it becomes one.
     writes_left: AtomicU64,
-    /// It has run out of those, and the executor has to be told.
-    exhausted: AtomicBool,
 }
 
 impl LifeCell {
@@ -132,7 +131,6 @@ impl LifeCell {
             life,
             dead: AtomicBool::new(false),
             writes_left: AtomicU64::new(NEVER),
-            exhausted: AtomicBool::new(false),
         })
     }
 
@@ -165,7 +163,6 @@ impl LifeCell {
             return wanted;
         }
         self.become_ghost();
-        self.exhausted.store(true, Ordering::Relaxed);
         left as usize
     }
 
@@ -189,11 +186,6 @@ impl LifeCell {
             self.become_ghost();
         }
         out
-    }
-
-    /// Whether it died of a limit of its writes since the last look.
-    pub(crate) fn take_exhausted(&self) -> bool {
-        self.exhausted.load(Ordering::Relaxed) && self.exhausted.swap(false, Ordering::Relaxed)
     }
 }
 

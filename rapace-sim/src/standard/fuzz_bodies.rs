@@ -9,5 +9,7 @@ use crate::plan::{Cast, Plan};
 ///
 /// When an oracle objects; with the plan.
 pub fn plan(data: &[u8]) {
-    super::with_plan(Plan::from_bytes(data, &Cast::standard())).run().check();
+    super::with_plan(Plan::from_bytes(data, &Cast::standard()))
+        .run()
+        .check();
 }

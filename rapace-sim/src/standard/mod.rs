@@ -57,7 +57,11 @@ fn shaped(shape: Shape, plan: Plan) -> WorldBuilder {
         spoiled: has("corrupt"),
     };
     let workers = shape.workers;
-    let plugins: Vec<String> = shape.plugins.iter().map(|one| one.name.to_owned()).collect();
+    let plugins: Vec<String> = shape
+        .plugins
+        .iter()
+        .map(|one| one.name.to_owned())
+        .collect();
     let main = move |host: Process| {
         let plugins = plugins.clone();
         async move { work::main(host, plugins, workers, weather).await }

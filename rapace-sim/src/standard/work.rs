@@ -74,7 +74,10 @@ async fn probe(host: &Process, plugin: &str, weather: Weather) {
     let testbed: TestbedClient = host.client(plugin);
     for at in 0..PROBES_MAX as i32 {
         let answer = host
-            .watch(format!("{plugin} probe"), testbed.add(at, 1).deadline(PROBE))
+            .watch(
+                format!("{plugin} probe"),
+                testbed.add(at, 1).deadline(PROBE),
+            )
             .await;
         match answer {
             Ok(sum) => {
@@ -291,7 +294,9 @@ impl Worker {
         loop {
             match items.next().await {
                 Some(Ok(item)) => {
-                    self.must(item == seen, || format!("count({len}): {item} after {seen}"));
+                    self.must(item == seen, || {
+                        format!("count({len}): {item} after {seen}")
+                    });
                     seen += 1;
                 }
                 Some(Err(error)) => {
@@ -337,7 +342,10 @@ impl Worker {
             seen += 1;
         }
         // The plugin ends its stream, too, when its half of the items breaks off.
-        assert!(seen == len || !self.weather.calm, "{seen} of {len} items relayed");
+        assert!(
+            seen == len || !self.weather.calm,
+            "{seen} of {len} items relayed"
+        );
     }
 
     async fn pipe(&mut self) {

@@ -2,6 +2,7 @@
 //! that the world's programs serve.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -147,11 +148,16 @@ impl Decoder {
             .and_then(|id| self.methods.get(id));
         let schema = method.map(|(_, schema)| schema);
         let text = match verb {
-            FrameKind::Request => self.request(frame, schema),
-            FrameKind::Response => self.response(frame, schema),
+            FrameKind::Request => request(frame, schema),
+            FrameKind::Response => response(frame, schema),
             FrameKind::Data => {
                 let port = port.map(|(_, port)| *port);
-                data(frame, schema.zip(port).and_then(|(schema, port)| item(schema, port)))
+                data(
+                    frame,
+                    schema
+                        .zip(port)
+                        .and_then(|(schema, port)| item(schema, port)),
+                )
             }
             FrameKind::Hello => hello(frame),
             _ => control(frame),
@@ -174,46 +180,49 @@ impl Decoder {
             payload_hash: format!("{:08x}", frame.payload_hash >> 32),
         }
     }
+}
 
-    fn request(&self, frame: &SentFrame, schema: Option<&MethodSchema>) -> String {
-        let decoded = schema
-            .zip(frame.payload.as_ref())
-            .and_then(|(schema, bytes)| Some((schema, schema.request_to_json(bytes).ok()?)));
-        let Some((schema, Value::Array(values))) = decoded else {
-            let name = if schema.is_none() {
-                format!("method {:#010x}", frame.desc.method_id.0)
-            } else {
-                String::new()
-            };
-            return format!("{name}({})", raw(frame));
+fn request(frame: &SentFrame, schema: Option<&MethodSchema>) -> String {
+    let decoded = schema
+        .zip(frame.payload.as_ref())
+        .and_then(|(schema, bytes)| Some((schema, schema.request_to_json(bytes).ok()?)));
+    let Some((schema, Value::Array(values))) = decoded else {
+        let name = if schema.is_none() {
+            format!("method {:#010x}", frame.desc.method_id.0)
+        } else {
+            String::new()
         };
-        let args = schema.args.iter().zip(&values);
-        let args: Vec<String> = args
-            .map(|((_, schema), value)| show(schema, value))
-            .collect();
-        format!("({})", args.join(", "))
+        return format!("{name}({})", raw(frame));
+    };
+    let args = schema.args.iter().zip(&values);
+    let args: Vec<String> = args
+        .map(|((_, schema), value)| show(schema, value))
+        .collect();
+    format!("({})", args.join(", "))
+}
+
+fn response(frame: &SentFrame, schema: Option<&MethodSchema>) -> String {
+    let Some(bytes) = &frame.payload else {
+        return format!(" = {}", raw(frame));
+    };
+    let envelope = match Envelope::decode(&Payload::from(bytes.clone())) {
+        Ok(envelope) => envelope,
+        Err(fault) => return format!(" = no envelope: {}", fault.0),
+    };
+    if envelope.status.code != Code::OK {
+        return format!(
+            " failed: {}: {}",
+            envelope.status.code, envelope.status.message
+        );
     }
-
-    fn response(&self, frame: &SentFrame, schema: Option<&MethodSchema>) -> String {
-        let Some(bytes) = &frame.payload else {
-            return format!(" = {}", raw(frame));
-        };
-        let envelope = match Envelope::decode(&Payload::from(bytes.clone())) {
-            Ok(envelope) => envelope,
-            Err(fault) => return format!(" = no envelope: {}", fault.0),
-        };
-        if envelope.status.code != Code::OK {
-            return format!(" failed: {}: {}", envelope.status.code, envelope.status.message);
-        }
-        let body = envelope.body.map(Payload::into_bytes).unwrap_or_default();
-        let value = schema.and_then(|schema| {
-            let value = schema.ret.postcard_to_json(&body).ok()?;
-            Some(show(&schema.ret, &value))
-        });
-        match value {
-            Some(value) => format!(" = {value}"),
-            None => format!(" = {}", abbreviated(&body)),
-        }
+    let body = envelope.body.map(Payload::into_bytes).unwrap_or_default();
+    let value = schema.and_then(|schema| {
+        let value = schema.ret.postcard_to_json(&body).ok()?;
+        Some(show(&schema.ret, &value))
+    });
+    match value {
+        Some(value) => format!(" = {value}"),
+        None => format!(" = {}", abbreviated(&body)),
     }
 }
 
@@ -296,14 +305,14 @@ fn control(frame: &SentFrame) -> String {
             let kind = format!("{:?}", open.kind).to_lowercase();
             let mut text = format!("#{} {kind}", open.channel.0);
             if let Some(attach) = open.attach {
-                text.push_str(&format!(" of #{} port {}", attach.call.0, attach.port));
+                let _ = write!(text, " of #{} port {}", attach.call.0, attach.port);
             }
             if open.initial_credits > 0 {
-                text.push_str(&format!(" +{} bytes", open.initial_credits));
+                let _ = write!(text, " +{} bytes", open.initial_credits);
             }
             let metadata = open.metadata.unwrap_or_default();
             for (key, value) in metadata.iter() {
-                text.push_str(&format!(" {key}={}", abbreviated(value)));
+                let _ = write!(text, " {key}={}", abbreviated(value));
             }
             text
         }
@@ -370,7 +379,12 @@ fn raw(frame: &SentFrame) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// Bytes as hexadecimal while they are few; then their length and hash.
@@ -390,12 +404,20 @@ fn show(schema: &Schema, value: &Value) -> String {
         },
         (Schema::Stream(_) | Schema::Tunnel, value) => format!("port {value}"),
         (Schema::Option(inner), value) if !value.is_null() => show(inner, value),
-        (Schema::Vec(inner), Value::Array(items)) => {
-            list('[', ']', items.iter().map(|item| show(inner, item)), items.len())
-        }
+        (Schema::Vec(inner), Value::Array(items)) => list(
+            '[',
+            ']',
+            items.iter().map(|item| show(inner, item)),
+            items.len(),
+        ),
         (Schema::Tuple(parts), Value::Array(items)) => {
             let items = parts.iter().zip(items);
-            list('(', ')', items.map(|(part, item)| show(part, item)), parts.len())
+            list(
+                '(',
+                ')',
+                items.map(|(part, item)| show(part, item)),
+                parts.len(),
+            )
         }
         (Schema::Struct(parts), Value::Object(fields)) => {
             let shown = parts.fields.iter().map(|field| {

@@ -24,13 +24,36 @@ const KEPT_BYTES_MAX: usize = 16 << 10;
 /// Something that happened, with numbers instead of names.
 pub(crate) enum Entry {
     Sent(SentFrame),
-    Fault { fault: usize, hit: bool },
-    Process { process: usize, life: u32, change: ProcessChange },
-    Link { link: usize, life: u32, change: LinkChange },
-    Call { process: usize, call: u64, label: String, outcome: Option<CallEnd> },
-    Mark { name: String },
-    Note { process: usize, text: String },
-    Failure { text: String },
+    Fault {
+        fault: usize,
+        hit: bool,
+    },
+    Process {
+        process: usize,
+        life: u32,
+        change: ProcessChange,
+    },
+    Link {
+        link: usize,
+        life: u32,
+        change: LinkChange,
+    },
+    Call {
+        process: usize,
+        call: u64,
+        label: String,
+        outcome: Option<CallEnd>,
+    },
+    Mark {
+        name: String,
+    },
+    Note {
+        process: usize,
+        text: String,
+    },
+    Failure {
+        text: String,
+    },
 }
 
 pub(crate) struct SentFrame {

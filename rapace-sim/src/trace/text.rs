@@ -1,6 +1,6 @@
 //! One line for each event.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::{CallEnd, FrameEvent, Happening, LinkChange, ProcessChange, Trace, TraceEvent};
 use crate::fault::FrameKind;
@@ -137,14 +137,14 @@ impl Columns {
             rest.push_str(" end");
         }
         if let Some(deadline) = frame.deadline {
-            rest.push_str(&format!(" within {deadline}"));
+            write!(rest, " within {deadline}")?;
         }
         if let Some(credit) = frame.credit {
-            rest.push_str(&format!(" +{credit} bytes"));
+            write!(rest, " +{credit} bytes")?;
         }
         match frame.received {
             None => rest.push_str("  ✗ lost"),
-            Some(then) if then > at => rest.push_str(&format!("  ({})", rounded(then - at))),
+            Some(then) if then > at => write!(rest, "  ({})", rounded(then - at))?,
             Some(_) => {}
         }
         writeln!(f, "{}", rest.trim())

@@ -9,7 +9,6 @@ use rapace_testbed::TestbedClient;
 
 use crate::testbed;
 
-
 fn greeting() -> WorldBuilder {
     let host = Program::new().main(|host| async move {
         let images: TestbedClient = host.client("images");
@@ -36,7 +35,10 @@ fn a_calm_world_is_fine_and_its_trace_can_be_read() {
     let report = greeting().seed(1).trace(true).run();
     report.check();
     let trace = report.trace.as_ref().expect("it was asked for");
-    println!("{trace}{report:?}", report = (report.hash, report.steps, report.frames));
+    println!(
+        "{trace}{report:?}",
+        report = (report.hash, report.steps, report.frames)
+    );
     assert!(trace.to_string().contains("Testbed.add(1, 2)"));
 }
 

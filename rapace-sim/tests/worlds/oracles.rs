@@ -18,10 +18,15 @@ fn an_assertion_of_the_host_is_reported_and_not_printed() {
         let plugin: TestbedClient = host.client("plugin");
         assert_eq!(plugin.add(1, 2).await.expect("add"), 4, "arithmetic");
     });
-    let world = World::builder().host("host", host).plugin("plugin", testbed());
+    let world = World::builder()
+        .host("host", host)
+        .plugin("plugin", testbed());
     let (oracle, text, _) = failed(&world);
     assert_eq!(oracle, Oracle::Assertion);
-    assert!(text.contains("main of host") && text.contains("arithmetic"), "{text}");
+    assert!(
+        text.contains("main of host") && text.contains("arithmetic"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -110,6 +115,9 @@ fn a_dead_process_does_nothing_more() {
     report.check();
     let text = report.trace.expect("asked for").to_string();
     let after = text.split("plugin killed").nth(1).expect("it was killed");
-    assert!(!after.contains("is here") && !after.contains("plugin → host"), "{text}");
+    assert!(
+        !after.contains("is here") && !after.contains("plugin → host"),
+        "{text}"
+    );
     assert_eq!(text.matches("life 1 is here").count(), 5, "{text}");
 }

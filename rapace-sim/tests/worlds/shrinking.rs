@@ -1,7 +1,9 @@
 //! From a failing plan to the faults that matter.
 
 use rapace_session::Durations as _;
-use rapace_sim::{Cast, CastLink, Fault, Nanos, Plan, Program, What, When, World, WorldBuilder, shrink};
+use rapace_sim::{
+    Cast, CastLink, Fault, Nanos, Plan, Program, What, When, World, WorldBuilder, shrink,
+};
 use rapace_testbed::TestbedClient;
 
 use crate::{kill, testbed};
@@ -12,11 +14,19 @@ fn fragile() -> WorldBuilder {
         let plugin: TestbedClient = host.client("plugin");
         let mut deaths: Vec<Nanos> = Vec::new();
         while host.now() < Nanos::from_secs(10) {
-            if plugin.nap(5).deadline(1.secs()).await.is_err_and(|error| error.is_lost()) {
+            if plugin
+                .nap(5)
+                .deadline(1.secs())
+                .await
+                .is_err_and(|error| error.is_lost())
+            {
                 deaths.push(host.now());
             }
             let recent = |at: &&Nanos| host.now() - **at < Nanos::from_secs(1);
-            assert!(deaths.iter().filter(recent).count() < 2, "twice within a second");
+            assert!(
+                deaths.iter().filter(recent).count() < 2,
+                "twice within a second"
+            );
         }
     });
     World::builder()
@@ -60,12 +70,19 @@ fn hundreds_of_faults_shrink_to_those_that_matter() {
         shrunk.plan
     );
     assert!(shrunk.plan.faults.len() <= 5);
-    assert!(shrunk.report.failures[0].text.contains("twice within a second"));
+    assert!(
+        shrunk.report.failures[0]
+            .text
+            .contains("twice within a second")
+    );
     // What is left is minimal.
     for at in 0..shrunk.plan.faults.len() {
         let mut fewer = shrunk.plan.clone();
         fewer.faults.remove(at);
-        assert!(fragile().plan(fewer).run().is_ok(), "fault {at} does not matter");
+        assert!(
+            fragile().plan(fewer).run().is_ok(),
+            "fault {at} does not matter"
+        );
     }
 }
 
