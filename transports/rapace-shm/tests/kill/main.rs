@@ -165,6 +165,28 @@ fn a_survivor_loses_nothing_wherever_its_peer_is_killed() {
 }
 
 #[test]
+fn a_survivor_loses_nothing_when_its_peer_is_killed_in_full_traffic() {
+    const FRAMES: u32 = 1_000;
+    alone(async {
+        // A step that shares no factor with what a frame takes: kills anywhere within frames.
+        for left in (0..5_000).step_by(97) {
+            let fate = Fate {
+                left,
+                signal: Signal::KILL,
+                late_payloads: false,
+            };
+            let before = resources();
+            let mut survivor = Survivor::new(&fate).await;
+            survivor.order(Order::Exchange(FRAMES));
+            survivor.trade(FRAMES).await;
+            let ended = survivor.check().await;
+            assert_eq!(ended, Ok((End::Killed, 0)), "killed after {left}");
+            assert_eq!(resources(), before, "killed after {left}");
+        }
+    });
+}
+
+#[test]
 fn a_payload_written_after_its_publication_is_caught() {
     alone(async {
         let caught = kill_everywhere(&[Victim(Send(300))], true).await.err();

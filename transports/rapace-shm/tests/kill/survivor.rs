@@ -259,6 +259,9 @@ impl Survivor {
             // Counted before: the frame may be out before the victim dies.
             self.sent.push(len as usize);
         }
+        if let Order::Exchange(frames) = order {
+            self.sent.extend((0..u64::from(frames)).map(exchanged_len));
+        }
         self.given += 1;
         // A victim that is dead already is found out when its answer is awaited.
         let _ = self.orders.write_all(&order.to_bytes());
@@ -330,6 +333,31 @@ impl Survivor {
         }
         self.got.push(bytes);
         Ok(())
+    }
+
+    /// Sends and receives at once, until the link ends or `frames` frames have come.
+    pub(crate) async fn trade(&mut self, frames: u32) {
+        let Survivor {
+            sink, source, got, ..
+        } = self;
+        let send = async {
+            for number in 0..u64::from(frames) {
+                let frame = filled(number, exchanged_len(number));
+                if send(&mut **sink, frame).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let receive = async {
+            for number in 0..u64::from(frames) {
+                let Ok(frame) = recv(&mut **source).await else {
+                    break;
+                };
+                got.push(assert_filled(frame, number, exchanged_len(number)));
+            }
+        };
+        let both = async { tokio::join!(send, receive) };
+        tokio::time::timeout(PATIENCE, both).await.expect("in time");
     }
 
     /// Sends and receives `frames` frames, both at once, and stops the victim for a while again and
