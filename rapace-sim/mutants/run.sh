@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Plants each bug of this folder in a scratch copy of the project and asks who finds it.
-# `rapace-sim/mutants/run.sh --help` says more; README.md explains the table.
+# `rapace-sim/mutants/run.sh --help` says more; README.md explains the mutants.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
