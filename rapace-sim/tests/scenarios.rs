@@ -24,7 +24,10 @@ fn files() -> Vec<PathBuf> {
 
 fn read(path: &Path) -> Scenario {
     let text = fs::read_to_string(path).expect("a scenario can be read");
-    let name = path.file_name().and_then(|name| name.to_str()).expect("names are ASCII");
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .expect("names are ASCII");
     Scenario::parse(name, &text).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -44,7 +47,11 @@ fn every_scenario_is_as_expected_over_every_transport() {
         }
         for transport in &scenario.transports {
             if !transport.is_available() {
-                println!("skipped: {} over {}: it cannot be simulated yet", scenario.name, transport.name());
+                println!(
+                    "skipped: {} over {}: it cannot be simulated yet",
+                    scenario.name,
+                    transport.name()
+                );
                 continue;
             }
             let verdict = scenario.run(*transport);
@@ -57,7 +64,12 @@ fn every_scenario_is_as_expected_over_every_transport() {
         }
     }
     assert!(runs > 0, "no scenario is called like `{only}`");
-    assert!(failures.is_empty(), "{} fail:\n\n{}", failures.len(), failures.join("\n\n"));
+    assert!(
+        failures.is_empty(),
+        "{} fail:\n\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
 }
 
 #[test]
@@ -66,7 +78,12 @@ fn the_same_seed_gives_the_same_run_and_another_one_another() {
         let scenario = read(&file);
         let transport = scenario.transports[0];
         let first = scenario.run(transport).report;
-        assert_eq!(first.hash, scenario.run(transport).report.hash, "{}", scenario.name);
+        assert_eq!(
+            first.hash,
+            scenario.run(transport).report.hash,
+            "{}",
+            scenario.name
+        );
     }
 }
 
@@ -75,7 +92,11 @@ fn every_snapshot_belongs_to_a_scenario() {
     let mut wanted = BTreeSet::new();
     for file in files() {
         let scenario = read(&file);
-        for transport in scenario.transports.iter().filter(|kind| kind.is_available()) {
+        for transport in scenario
+            .transports
+            .iter()
+            .filter(|kind| kind.is_available())
+        {
             wanted.insert(format!("{}@{}.snap", scenario.name, transport.name()));
         }
     }
@@ -86,7 +107,10 @@ fn every_snapshot_belongs_to_a_scenario() {
         .filter(|name| name.contains('@') && !name.ends_with(".snap.new"))
         .collect();
     let unreferenced: Vec<_> = found.difference(&wanted).collect();
-    assert!(unreferenced.is_empty(), "no scenario has these: {unreferenced:?}");
+    assert!(
+        unreferenced.is_empty(),
+        "no scenario has these: {unreferenced:?}"
+    );
     let missing: Vec<_> = wanted.difference(&found).collect();
     assert!(missing.is_empty(), "these are missing: {missing:?}");
 }
@@ -129,13 +153,20 @@ fn every_process_may_crash_before_any_event() {
         let tried = |kind: &&LinkKind| kind.is_available() && (over_shm || **kind != LinkKind::Shm);
         for transport in scenario.transports.iter().filter(tried) {
             let all = scenario.crash_everywhere(*transport, &services, |_| {});
-            for verdict in &all.failures {
+            if let Some(verdict) = all.failures.first() {
                 let crash = verdict.report.plan.faults.last();
-                panic!("{verdict}\nwith {}", crash.map(ToString::to_string).unwrap_or_default());
+                panic!(
+                    "{verdict}\nwith {}",
+                    crash.map(ToString::to_string).unwrap_or_default()
+                );
             }
             assert!(all.cut_short.is_empty(), "{name} is too long for this");
             assert!(all.runs > 5, "{name}: only {} crash points", all.runs);
-            println!("{name} over {}: {} crash points", transport.name(), all.runs);
+            println!(
+                "{name} over {}: {} crash points",
+                transport.name(),
+                all.runs
+            );
         }
     }
 }
@@ -154,7 +185,10 @@ fn saved_failures_stay_fixed() {
         let name = path.display().to_string();
         let saved = SavedPlan::parse(&name, &text).unwrap_or_else(|error| panic!("{error}"));
         if saved.world == SavedPlan::STANDARD {
-            standard::with_plan(saved.plan).trace(true).run_twice().check();
+            standard::with_plan(saved.plan)
+                .trace(true)
+                .run_twice()
+                .check();
         } else {
             let scenario = read(&root().join(format!("scenarios/{}.toml", saved.world)));
             let transport = saved.transport.unwrap_or(scenario.transports[0]);

@@ -16,7 +16,10 @@ fn parsed(name: &str, text: &str) -> Scenario {
 #[test]
 fn the_files_are_the_ones_that_are_shown() {
     for file in [FIRST, SECOND, THIRD] {
-        assert!(TUTORIAL.contains(file), "the tutorial does not show\n{file}");
+        assert!(
+            TUTORIAL.contains(file),
+            "the tutorial does not show\n{file}"
+        );
     }
 }
 
@@ -26,7 +29,10 @@ fn a_world_in_which_nothing_goes_wrong_is_fine() {
         let verdict = parsed("first", FIRST).run(transport);
         let said = format!("first over {} with seed 1 is fine", transport.name());
         assert_eq!(verdict.to_string(), said);
-        assert!(TUTORIAL.contains(&said), "the tutorial does not show\n{said}");
+        assert!(
+            TUTORIAL.contains(&said),
+            "the tutorial does not show\n{said}"
+        );
     }
 }
 
@@ -40,7 +46,10 @@ fn a_death_that_was_not_expected_is_explained() {
     let told = "call `nap` (line 5) should succeed, but it failed with `peer died`: no answer, and \
                 the method may have run: peer died";
     assert!(problem.contains(told), "{problem}");
-    assert!(shown.contains(problem.as_str()), "the tutorial does not show\n{problem}");
+    assert!(
+        shown.contains(problem.as_str()),
+        "the tutorial does not show\n{problem}"
+    );
 }
 
 #[test]
@@ -56,8 +65,14 @@ fn a_plugin_that_comes_back_is_fine_and_may_crash_anywhere() {
 
 #[test]
 fn the_example_of_the_reference_works() {
-    let example = FORMAT.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
-    let scenario = parsed("reference", example.expect("the page begins with an example"));
+    let example = FORMAT
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let scenario = parsed(
+        "reference",
+        example.expect("the page begins with an example"),
+    );
     for transport in &scenario.transports {
         let verdict = scenario.run(*transport);
         assert!(verdict.is_ok(), "{verdict}");
@@ -134,7 +149,8 @@ what = "kill images"
             assert!(verdict.is_ok(), "{verdict}");
         }
         let wrong = text.replacen("\"height\": 3", "\"hight\": 3", 1);
-        let error = Scenario::parse_with("own", &wrong, &services).expect_err("a field is misspelt");
+        let error =
+            Scenario::parse_with("own", &wrong, &services).expect_err("a field is misspelt");
         assert!(error.message.contains("height"), "{error}");
         assert_eq!(error.line, 8);
     }

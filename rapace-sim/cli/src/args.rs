@@ -146,7 +146,11 @@ fn span(text: &str) -> Result<Duration, String> {
         "s" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3_600.0,
-        other => return Err(format!("`{other}` is no unit of time: write 60s, 10m or 2h")),
+        other => {
+            return Err(format!(
+                "`{other}` is no unit of time: write 60s, 10m or 2h"
+            ));
+        }
     };
     Duration::try_from_secs_f64(number * unit).map_err(|_| "that is too long".to_owned())
 }

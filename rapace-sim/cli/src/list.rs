@@ -31,10 +31,18 @@ pub(crate) fn list() -> Done {
         let text = fs::read_to_string(path).unwrap_or_default();
         match Scenario::parse(&path.display().to_string(), &text) {
             Ok(scenario) => {
-                let transports: Vec<&str> =
-                    scenario.transports.iter().copied().map(LinkKind::name).collect();
+                let transports: Vec<&str> = scenario
+                    .transports
+                    .iter()
+                    .copied()
+                    .map(LinkKind::name)
+                    .collect();
                 let about = brief(&scenario.about);
-                println!("{:<width$}  {:<15}  {about}", scenario.name, transports.join(" "));
+                say!(
+                    "{:<width$}  {:<15}  {about}",
+                    scenario.name,
+                    transports.join(" ")
+                );
             }
             Err(error) => {
                 all_fine = false;
@@ -44,12 +52,17 @@ pub(crate) fn list() -> Done {
     }
     let saved = files(&folder.join("regressions"));
     if !saved.is_empty() {
-        println!("\nsaved plans:");
+        say!("\nsaved plans:");
     }
     for path in &saved {
         let text = fs::read_to_string(path).unwrap_or_default();
         match SavedPlan::parse(&path.display().to_string(), &text) {
-            Ok(plan) => println!("{:<width$}  {:<15}  {}", stem(path), plan.world, brief(&plan.about)),
+            Ok(plan) => say!(
+                "{:<width$}  {:<15}  {}",
+                stem(path),
+                plan.world,
+                brief(&plan.about)
+            ),
             Err(error) => {
                 all_fine = false;
                 eprintln!("{error}");

@@ -13,6 +13,20 @@
 //! wrong.
 #![forbid(unsafe_code)]
 
+/// Prints a line; when nobody reads it any more (`… | head`), that is the end.
+macro_rules! say {
+    ($($word:tt)*) => {
+        $crate::print(format_args!("{}\n", format_args!($($word)*)))
+    };
+}
+
+/// As `say!`, without a new line.
+macro_rules! say_on {
+    ($($word:tt)*) => {
+        $crate::print(format_args!($($word)*))
+    };
+}
+
 mod args;
 mod list;
 mod seeds;
@@ -21,6 +35,7 @@ mod subject;
 mod sweep;
 
 use std::fmt;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -47,6 +62,12 @@ impl fmt::Display for Unusable {
 /// Whether all was fine, or why a command could not do its work.
 type Done = Result<bool, Unusable>;
 
+fn print(text: fmt::Arguments<'_>) {
+    if std::io::stdout().lock().write_fmt(text).is_err() {
+        std::process::exit(i32::from(FINE));
+    }
+}
+
 fn main() -> ExitCode {
     // As an installed cargo subcommand the first argument is its own name.
     let mut words: Vec<std::ffi::OsString> = std::env::args_os().collect();
@@ -55,8 +76,8 @@ fn main() -> ExitCode {
     }
     let args = Args::parse_from(words);
     let done = match args.command {
-        None => sweep::sweep(&args::SweepArgs::default()),
-        Some(Command::Sweep(sweep)) => sweep::sweep(&sweep),
+        None => Ok(sweep::sweep(&args::SweepArgs::default())),
+        Some(Command::Sweep(sweep)) => Ok(sweep::sweep(&sweep)),
         Some(Command::Run(run)) => single::run(&run),
         Some(Command::Replay(replay)) => single::replay(&replay),
         Some(Command::Shrink(shrink)) => single::shrink(&shrink),

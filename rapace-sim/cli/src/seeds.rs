@@ -27,9 +27,7 @@ impl Seeds {
         match self.end {
             Some(end) => {
                 let all = u128::from(end.saturating_sub(self.start));
-                let cut = |at: u64| {
-                    self.start + (all * u128::from(at) / u128::from(count)) as u64
-                };
+                let cut = |at: u64| self.start + (all * u128::from(at) / u128::from(count)) as u64;
                 cut(index)..cut(index + 1)
             }
             None => {
@@ -68,7 +66,8 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no shard; write 0/8 for the first of eight, 7/8 for the last");
+        let wrong =
+            || format!("`{text}` is no shard; write 0/8 for the first of eight, 7/8 for the last");
         let (index, count) = text.split_once('/').ok_or_else(wrong)?;
         let index: u64 = index.parse().map_err(|_| wrong())?;
         let count: u64 = count.parse().map_err(|_| wrong())?;

@@ -44,33 +44,32 @@ pub(crate) fn run(args: &RunArgs) -> Done {
             };
         }
         if let (Some(seeds), true) = (args.seeds, all_fine) {
-            println!("{} is fine with seeds {}..{}", scenario.name, seeds.start, seeds.end.unwrap_or(0));
+            say!(
+                "{} is fine with seeds {}..{}",
+                scenario.name,
+                seeds.start,
+                seeds.end.unwrap_or(0)
+            );
         }
     }
     Ok(all_fine)
 }
 
 /// One run of a scenario; `quiet` says nothing when all is fine.
-fn once(
-    scenario: &Scenario,
-    transport: LinkKind,
-    seed: u64,
-    trace: bool,
-    quiet: bool,
-) -> bool {
+fn once(scenario: &Scenario, transport: LinkKind, seed: u64, trace: bool, quiet: bool) -> bool {
     let verdict = scenario.run_with(transport, seed, &Services::standard());
     if trace {
-        println!("{}", verdict.text(scenario));
+        say!("{}", verdict.text(scenario));
     }
     if !verdict.is_ok() || !quiet {
-        println!("{verdict}");
+        say!("{verdict}");
     }
     verdict.is_ok()
 }
 
 fn crash_everywhere(scenario: &Scenario, transport: LinkKind) -> bool {
     let all = scenario.crash_everywhere(transport, &Services::standard(), |_| {});
-    println!(
+    say!(
         "{} over {}: {} crash points, {} fail",
         scenario.name,
         transport.name(),
@@ -78,12 +77,12 @@ fn crash_everywhere(scenario: &Scenario, transport: LinkKind) -> bool {
         all.failures.len()
     );
     for process in &all.cut_short {
-        println!("  {process} has more events than are explored");
+        say!("  {process} has more events than are explored");
     }
     for verdict in &all.failures {
-        println!("{verdict}");
+        say!("{verdict}");
         if let Some(crash) = verdict.report.plan.faults.last() {
-            println!("  with {crash}");
+            say!("  with {crash}");
         }
     }
     all.failures.is_empty()
@@ -94,23 +93,23 @@ pub(crate) fn replay(args: &ReplayArgs) -> Done {
     let subject = Subject::find(&args.subject, args.transport.as_deref())?;
     let (problems, report, _) = subject.run();
     if let (true, Some(trace)) = (args.trace, &report.trace) {
-        print!("{trace}");
+        say_on!("{trace}");
     }
     describe(&subject, &report);
     for problem in &problems {
-        println!("fails {problem}");
+        say!("fails {problem}");
     }
-    println!("trace hash {}", report.hash);
+    say!("trace hash {}", report.hash);
     Ok(problems.is_empty())
 }
 
 fn describe(subject: &Subject, report: &Report) {
-    println!("{}", subject.title());
+    say!("{}", subject.title());
     for fault in &report.plan.faults {
-        println!("  {fault}");
+        say!("  {fault}");
     }
     let calls = report.calls;
-    println!(
+    say!(
         "{} calls: {} fine, {} failed, {} dropped; {} frames, {} steps, {} of virtual time",
         calls.begun,
         calls.ok,
@@ -127,26 +126,29 @@ pub(crate) fn shrink(args: &ShrinkArgs) -> Done {
     let subject = Subject::find(&args.subject, None)?;
     let before = subject.world().planned().faults.len();
     let Some(shrunk) = rapace_sim::shrink(&subject.world()) else {
-        println!("{} does not fail; there is nothing to shrink", subject.title());
+        say!(
+            "{} does not fail; there is nothing to shrink",
+            subject.title()
+        );
         return Ok(true);
     };
-    println!(
+    say!(
         "{before} faults became {} in {} runs",
         shrunk.plan.faults.len(),
         shrunk.runs
     );
     let failure = shrunk.report.failures.first();
     let about = failure.map(ToString::to_string).unwrap_or_default();
-    println!("fails {about}");
+    say!("fails {about}");
     let mut saved = SavedPlan::standard(about, shrunk.plan);
     if let Subject::Scenario(scenario, transport, _) = &subject {
         saved.world.clone_from(&scenario.name);
         saved.transport = Some(*transport);
     }
-    println!("\n{saved}");
+    say!("\n{saved}");
     if let Some(path) = &args.out {
         write(path, &saved.to_string())?;
-        println!("see it again: cargo sim replay {}", path.display());
+        say!("see it again: cargo sim replay {}", path.display());
     }
     Ok(false)
 }
@@ -160,15 +162,15 @@ pub(crate) fn show(args: &ShowArgs) -> Done {
     };
     if let Some(path) = &args.html {
         write(path, &html::page(trace, &subject.title()))?;
-        println!("{} events in {}", trace.events.len(), path.display());
+        say!("{} events in {}", trace.events.len(), path.display());
     } else if args.json {
         let json = serde_json::to_string_pretty(trace)
             .map_err(|error| Unusable(format!("the trace cannot be written: {error}")))?;
-        println!("{json}");
+        say!("{json}");
     } else {
-        print!("{trace}");
+        say_on!("{trace}");
         if let Some(verdict) = verdict.filter(|verdict| !verdict.is_ok()) {
-            println!("{verdict}");
+            say!("{verdict}");
         }
     }
     Ok(problems.is_empty())

@@ -63,7 +63,8 @@ fn read(path: &Path) -> Result<String, Unusable> {
 
 /// Whether a file is a scenario rather than a saved plan.
 fn is_scenario(text: &str) -> bool {
-    text.lines().any(|line| line.trim_start().starts_with("[plugin"))
+    text.lines()
+        .any(|line| line.trim_start().starts_with("[plugin"))
 }
 
 /// A scenario by name or path.
@@ -83,7 +84,9 @@ pub(crate) fn transports(
         let kinds: Vec<LinkKind> = all.filter(|kind| kind.is_available()).collect();
         if kinds.is_empty() {
             let name = &scenario.name;
-            return Err(Unusable(format!("this version cannot simulate a transport of `{name}`")));
+            return Err(Unusable(format!(
+                "this version cannot simulate a transport of `{name}`"
+            )));
         }
         return Ok(kinds);
     };
@@ -165,9 +168,9 @@ impl Subject {
     pub(crate) fn world(&self) -> WorldBuilder {
         match self {
             Subject::Standard(plan) => standard::with_plan(plan.clone()),
-            Subject::Scenario(scenario, transport, plan) => {
-                scenario.builder(*transport, &Services::standard()).plan(plan.clone())
-            }
+            Subject::Scenario(scenario, transport, plan) => scenario
+                .builder(*transport, &Services::standard())
+                .plan(plan.clone()),
         }
     }
 }

@@ -10,19 +10,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rapace_sim::scenario::SavedPlan;
 use rapace_sim::{Report, Sweep, SweepReport, shrink, standard};
 
-use crate::Done;
 use crate::args::SweepArgs;
 use crate::seeds::{Seeds, Shard};
 
 /// How long a sweep takes when nothing says so.
-const TIME: Duration = Duration::from_secs(60);
+const TIME: Duration = Duration::from_mins(1);
 /// A sweep over fewer seeds cannot be expected to reach every mark.
 const SEEDS_FOR_MARKS: u64 = 5_000;
 /// Without a terminal a line is printed this often.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// Sweeps the standard world; false when something was found wrong.
-pub(crate) fn sweep(args: &SweepArgs) -> Done {
+pub(crate) fn sweep(args: &SweepArgs) -> bool {
     let seeds = args.seeds.unwrap_or(Seeds {
         start: 0,
         end: None,
@@ -44,20 +43,23 @@ pub(crate) fn sweep(args: &SweepArgs) -> Done {
     let mut progress = Progress::new(total, time);
     let report = rapace_sim::sweep(&config, standard::world, |so_far| progress.show(so_far));
     progress.end();
-    println!("{}", table(&report));
+    say!("{}", table(&report));
     let missed = report.marks_missed();
     let enough = report.seeds >= SEEDS_FOR_MARKS && report.failures.is_empty();
     if !missed.is_empty() {
-        println!("marks that were never reached: {}", missed.join(", "));
+        say!("marks that were never reached: {}", missed.join(", "));
         if !enough {
-            println!("(a sweep of {SEEDS_FOR_MARKS} seeds or more fails for that)");
+            say!("(a sweep of {SEEDS_FOR_MARKS} seeds or more fails for that)");
         }
     }
-    let folder = args.save.clone().unwrap_or_else(|| PathBuf::from("target/sim"));
+    let folder = args
+        .save
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("target/sim"));
     for failed in &report.failures {
         failure(failed, &folder);
     }
-    Ok(report.failures.is_empty() && (missed.is_empty() || !enough))
+    report.failures.is_empty() && (missed.is_empty() || !enough)
 }
 
 /// How far a sweep is: a bar on a terminal, else a line now and then.
@@ -178,31 +180,31 @@ fn table(report: &SweepReport) -> String {
 fn failure(failed: &Report, folder: &Path) {
     let seed = failed.plan.seed;
     let first = failed.failures.first();
-    println!("seed {seed} fails");
+    say!("seed {seed} fails");
     if let Some(first) = first {
-        println!("  {first}");
+        say!("  {first}");
     }
     let about = first.map(ToString::to_string).unwrap_or_default();
     let all = failed.plan.faults.len();
     let shrunk = shrink(&standard::with_plan(failed.plan.clone()));
     match shrunk {
         Some(shrunk) => {
-            println!("  {} of its {all} faults matter:", shrunk.plan.faults.len());
+            say!("  {} of its {all} faults matter:", shrunk.plan.faults.len());
             for fault in &shrunk.plan.faults {
-                println!("    {fault}");
+                say!("    {fault}");
             }
             let path = folder.join(format!("seed-{seed}.toml"));
             let saved = SavedPlan::standard(about, shrunk.plan).to_string();
             let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, saved));
             match written {
-                Ok(()) => println!("see it again: cargo sim replay {}", path.display()),
+                Ok(()) => say!("see it again: cargo sim replay {}", path.display()),
                 Err(error) => {
                     eprintln!("{} cannot be written: {error}", path.display());
-                    println!("see it again: cargo sim replay {seed}");
+                    say!("see it again: cargo sim replay {seed}");
                 }
             }
         }
-        None => println!("see it again: cargo sim replay {seed}"),
+        None => say!("see it again: cargo sim replay {seed}"),
     }
 }
 
@@ -229,7 +231,11 @@ fn wrapped(entries: Vec<String>) -> String {
     for (at, entry) in entries.iter().enumerate() {
         let len = entry.chars().count() + 2;
         if at > 0 {
-            text.push_str(if column + len > 80 { ",\n                " } else { ", " });
+            text.push_str(if column + len > 80 {
+                ",\n                "
+            } else {
+                ", "
+            });
             column = if column + len > 80 { 0 } else { column };
         }
         text.push_str(entry);

@@ -56,7 +56,9 @@ fn a_replay_ends_with_the_trace_hash_which_is_the_same_in_another_process() {
     let first = sim(&["replay", "17"]);
     assert_eq!(first.status.code(), FINE, "{}", err(&first));
     let last = out(&first).lines().last().unwrap_or_default().to_owned();
-    let hash = last.strip_prefix("trace hash ").expect("the last line is the hash");
+    let hash = last
+        .strip_prefix("trace hash ")
+        .expect("the last line is the hash");
     assert_eq!(hash.len(), 16, "{hash}");
     assert!(hash.chars().all(|c| c.is_ascii_hexdigit()), "{hash}");
     assert_eq!(out(&first), out(&sim(&["replay", "17"])));
@@ -78,7 +80,10 @@ fn a_scenario_that_is_not_exits_with_1_and_says_why() {
     let output = sim(&["run", path, "--transport", "stream"]);
     assert_eq!(output.status.code(), FOUND, "{}", err(&output));
     let text = out(&output);
-    assert!(text.contains("call `nap` (line 6) should succeed, but it failed with `peer died`"), "{text}");
+    assert!(
+        text.contains("call `nap` (line 6) should succeed, but it failed with `peer died`"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -87,8 +92,16 @@ fn what_cannot_be_understood_exits_with_2_and_shows_the_place() {
     let path = file("unusable", "broken.toml", &text);
     let output = sim(&["run", path.to_str().expect("paths are UTF-8")]);
     assert_eq!(output.status.code(), UNUSABLE);
-    assert!(err(&output).contains("broken.toml:7:1: a call has no `doo`"), "{}", err(&output));
-    for wrong in [&["run", "no-such-thing"][..], &["sweep", "--seeds", "9..3"], &["walk"]] {
+    assert!(
+        err(&output).contains("broken.toml:7:1: a call has no `doo`"),
+        "{}",
+        err(&output)
+    );
+    for wrong in [
+        &["run", "no-such-thing"][..],
+        &["sweep", "--seeds", "9..3"],
+        &["walk"],
+    ] {
         let output = sim(wrong);
         assert_eq!(output.status.code(), UNUSABLE, "{wrong:?}");
         assert!(!err(&output).is_empty());
@@ -98,10 +111,26 @@ fn what_cannot_be_understood_exits_with_2_and_shows_the_place() {
 #[test]
 fn a_sweep_prints_a_table_without_colours() {
     let output = sim(&["sweep", "--seeds", "0..40", "--threads", "1"]);
-    assert_eq!(output.status.code(), FINE, "{}{}", out(&output), err(&output));
+    assert_eq!(
+        output.status.code(),
+        FINE,
+        "{}{}",
+        out(&output),
+        err(&output)
+    );
     let text = out(&output);
-    for row in ["seeds", "events", "virtual:real", "faults hit", "marks reached", "failures"] {
-        assert!(text.lines().any(|line| line.starts_with(row)), "no row `{row}` in\n{text}");
+    for row in [
+        "seeds",
+        "events",
+        "virtual:real",
+        "faults hit",
+        "marks reached",
+        "failures",
+    ] {
+        assert!(
+            text.lines().any(|line| line.starts_with(row)),
+            "no row `{row}` in\n{text}"
+        );
     }
     assert!(!text.contains('\u{1b}'));
     assert!(!err(&output).contains('\u{1b}'));
@@ -111,7 +140,10 @@ fn a_sweep_prints_a_table_without_colours() {
 fn shards_together_are_the_whole_sweep() {
     let seeds = |args: &[&str]| {
         let text = out(&sim(args));
-        let row = text.lines().find(|line| line.starts_with("seeds")).expect("a row of seeds");
+        let row = text
+            .lines()
+            .find(|line| line.starts_with("seeds"))
+            .expect("a row of seeds");
         let count = row.split_whitespace().nth(1).expect("a count");
         count.parse::<u64>().expect("a number")
     };

@@ -180,9 +180,7 @@ impl<'t, 'd> Field<'t, 'd> {
     /// The items of a list.
     pub(super) fn items(self) -> Result<Vec<Field<'t, 'd>>, Problem> {
         match self.node.get_ref() {
-            DeValue::Array(items) => {
-                Ok(items.iter().map(|node| Field { node, ..self }).collect())
-            }
+            DeValue::Array(items) => Ok(items.iter().map(|node| Field { node, ..self }).collect()),
             _ => Err(self.expected("a list")),
         }
     }
@@ -229,11 +227,12 @@ fn json(node: &Node<'_>) -> Result<Value, Problem> {
                 .ok_or_else(|| Problem::new(node.span(), "JSON has no such number"))?
         }
         DeValue::Datetime(_) => {
-            return Err(Problem::new(node.span(), "JSON has no dates; put it in quotes"));
+            return Err(Problem::new(
+                node.span(),
+                "JSON has no dates; put it in quotes",
+            ));
         }
-        DeValue::Array(items) => {
-            Value::Array(items.iter().map(json).collect::<Result<_, _>>()?)
-        }
+        DeValue::Array(items) => Value::Array(items.iter().map(json).collect::<Result<_, _>>()?),
         DeValue::Table(table) => {
             let entries = in_order(table).into_iter();
             let entries = entries.map(|(key, node)| Ok((key.get_ref().to_string(), json(node)?)));
@@ -260,7 +259,9 @@ pub(super) fn inside(field: &Field<'_, '_>, source: &str, within: Range<usize>) 
 
 /// Bytes from text: `4096`, `4KiB`, `1MiB`.
 pub(super) fn size(text: &str) -> Option<u32> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| c.is_ascii_alphabetic())
+        .unwrap_or(text.len());
     let number: u32 = text[..split].trim().parse().ok()?;
     let unit = match text[split..].trim() {
         "" | "B" => 1,

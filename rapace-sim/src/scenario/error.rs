@@ -92,11 +92,7 @@ impl Problem {
     }
 
     /// With a suggestion if one of the words that would be right is similar, else with all of them.
-    pub(super) fn suggest<'w>(
-        self,
-        wrong: &str,
-        right: impl IntoIterator<Item = &'w str>,
-    ) -> Self {
+    pub(super) fn suggest<'w>(self, wrong: &str, right: impl IntoIterator<Item = &'w str>) -> Self {
         let right: Vec<&str> = right.into_iter().collect();
         match similar(wrong, &right) {
             Some(word) => self.hint(format!("did you mean `{word}`?")),

@@ -73,7 +73,14 @@ impl Scenario {
             };
             for moment in moments {
                 let crashes = (1..=MOMENTS_MAX).map(|n| crash(moment(n)));
-                if !self.crash_at(crashes, &world, transport, services, &mut all, &mut progress) {
+                if !self.crash_at(
+                    crashes,
+                    &world,
+                    transport,
+                    services,
+                    &mut all,
+                    &mut progress,
+                ) {
                     all.cut_short.push(process());
                 }
                 if all.failures.len() >= FAILURES_MAX {
@@ -105,7 +112,7 @@ impl Scenario {
                 })
             });
             all.runs += 1;
-            verdict.problems = essential(self, &verdict);
+            verdict.problems = essential(self, &verdict, crash.what.process().unwrap_or(HOST));
             if !verdict.is_ok() {
                 all.failures.push(verdict);
             }
@@ -118,14 +125,15 @@ impl Scenario {
     }
 }
 
-/// What is wrong whatever else happens.
-fn essential(scenario: &Scenario, verdict: &Verdict) -> Vec<String> {
+/// What is wrong whatever else happens, when this process has crashed.
+fn essential(scenario: &Scenario, verdict: &Verdict, crashed: &str) -> Vec<String> {
     let report = &verdict.report;
     let mut problems: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
     for (call, outcomes) in scenario.calls.iter().zip(&verdict.outcomes) {
-        let made = call.total();
-        if outcomes.len() as u64 != made {
-            let ended = outcomes.len();
+        let (ended, made) = (outcomes.len() as u64, call.total());
+        // Who dies before it has begun to call has nothing to end; and nobody outlives the host.
+        let all_begin = call.from != crashed && crashed != HOST;
+        if ended > made || (ended < made && all_begin) {
             problems.push(format!("{ended} of {made} calls `{}` ended", call.name));
         }
         let mut wrong = outcomes.iter().filter_map(|outcome| outcome.wrong.as_ref());

@@ -36,8 +36,22 @@ pub fn script(data: &[u8]) {
 /// As [`script`].
 pub fn changed_script(original: &str, changes: &[u8]) {
     const PIECES: [&str; 16] = [
-        "\"", "]", "[", "=", "\n", "{", "}", "\\", "0", "-1", "99999999999999999999", "é", "\t",
-        "[[call]]\n", "[plugin.b]\n", "do = \"add(\"\n",
+        "\"",
+        "]",
+        "[",
+        "=",
+        "\n",
+        "{",
+        "}",
+        "\\",
+        "0",
+        "-1",
+        "99999999999999999999",
+        "é",
+        "\t",
+        "[[call]]\n",
+        "[plugin.b]\n",
+        "do = \"add(\"\n",
     ];
     let mut text: Vec<char> = original.chars().collect();
     for change in changes.chunks_exact(3) {
@@ -52,9 +66,17 @@ pub fn changed_script(original: &str, changes: &[u8]) {
 
 fn placed(text: &str, error: &ScriptError) {
     let lines = text.split('\n').count();
-    assert!((1..=lines).contains(&error.line), "line {}: {error}", error.line);
+    assert!(
+        (1..=lines).contains(&error.line),
+        "line {}: {error}",
+        error.line
+    );
     let line = text.split('\n').nth(error.line - 1).unwrap_or("");
     let width = line.chars().count() + 1;
-    assert!((1..=width).contains(&error.column), "column {}: {error}", error.column);
+    assert!(
+        (1..=width).contains(&error.column),
+        "column {}: {error}",
+        error.column
+    );
     assert!(!error.message.is_empty());
 }

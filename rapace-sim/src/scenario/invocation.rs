@@ -75,8 +75,10 @@ fn find(name: &str, services: &Services) -> Result<(String, String), Problem> {
         [] => {
             let all = services.names().into_iter();
             let all = all.flat_map(|service| services.methods(service));
-            Err(Problem::new(0..name.len(), format!("no service has a method `{name}`"))
-                .suggest(name, all))
+            Err(
+                Problem::new(0..name.len(), format!("no service has a method `{name}`"))
+                    .suggest(name, all),
+            )
         }
     }
 }
@@ -128,7 +130,9 @@ fn argument(text: &str) -> Result<Arg, String> {
     }
     serde_json::from_str::<Value>(text)
         .map(Arg::Json)
-        .map_err(|_| format!("`{text}` is no JSON, no size such as 64KiB, not `stream` or `tunnel`"))
+        .map_err(|_| {
+            format!("`{text}` is no JSON, no size such as 64KiB, not `stream` or `tunnel`")
+        })
 }
 
 /// Whether an argument can be what the method takes.

@@ -145,7 +145,9 @@ impl Making<'_> {
                     read: Some((count, "bytes")),
                 })
             }
-            _ => Err(CallError::Encode(format!("no such method: {method}").into())),
+            _ => Err(CallError::Encode(
+                format!("no such method: {method}").into(),
+            )),
         }
     }
 
@@ -187,7 +189,9 @@ impl Making<'_> {
                 let items = self.outgoing(pattern);
                 self.unary(client.ignore(items, self.arg(1)?)).await
             }
-            _ => Err(CallError::Encode(format!("no such method: {method}").into())),
+            _ => Err(CallError::Encode(
+                format!("no such method: {method}").into(),
+            )),
         }
     }
 
@@ -348,11 +352,17 @@ impl Making<'_> {
             let mut buffer = vec![0; CHUNK_BYTES];
             let mut count = 0;
             loop {
-                let left = self.call.read.stop_after.map_or(u64::MAX, |stop| stop - count);
+                let left = self
+                    .call
+                    .read
+                    .stop_after
+                    .map_or(u64::MAX, |stop| stop - count);
                 if left == 0 {
                     return Ok(());
                 }
-                let room = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                let room = buffer
+                    .len()
+                    .min(usize::try_from(left).unwrap_or(usize::MAX));
                 let len = source.read(&mut buffer[..room]).await?;
                 if len == 0 {
                     return Ok(());

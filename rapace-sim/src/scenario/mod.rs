@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | `model` | [`Scenario`] and its parts: plain data |
-//! | `parse`, `document` | from a TOML file to a [`Scenario`], every error with its place |
+//! | `parse`, `expect`, `document` | from a TOML file to a [`Scenario`], every error with its place |
 //! | `sentence` | faults as sentences, both ways |
 //! | `invocation` | calls as they are written: `add(1, 2)` |
 //! | `outcome` | how calls end, in words |
@@ -48,6 +48,7 @@
 
 mod document;
 mod error;
+mod expect;
 mod explore;
 pub mod fuzz_bodies;
 mod invocation;

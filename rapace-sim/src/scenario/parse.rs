@@ -8,12 +8,9 @@ use toml::de::DeTable;
 
 use super::document::{Field, Table, in_order, inside};
 use super::error::{Problem, ScriptError};
+use super::expect;
 use super::invocation;
-use super::model::{
-    CallExpectations, CallScript, Expectations, FaultScript, HOST, Party, PluginScript, Read,
-    Scenario, Send,
-};
-use super::outcome::Ending;
+use super::model::{CallScript, FaultScript, HOST, Party, PluginScript, Read, Scenario, Send};
 use super::sentence;
 use super::services::Services;
 use crate::fault::{Fault, What, When};
@@ -33,32 +30,80 @@ const TRANSPORTS: [(&str, LinkKind); 3] = [
 
 /// The tables and keys of the format; what is not here is refused.
 const TOP: &[&str] = &[
-    "about", "transports", "seed", "host", "plugin", "call", "fault", "expect",
+    "about",
+    "transports",
+    "seed",
+    "host",
+    "plugin",
+    "call",
+    "fault",
+    "expect",
 ];
 const PARTY: &[&str] = &["serves", "limits"];
 const PLUGIN: &[&str] = &["serves", "limits", "link", "restart"];
 const LINK: &[&str] = &[
-    "latency", "jitter", "window_bytes", "short_io", "ring_frames", "slots_max", "lane_bytes_max",
+    "latency",
+    "jitter",
+    "window_bytes",
+    "short_io",
+    "ring_frames",
+    "slots_max",
+    "lane_bytes_max",
 ];
 const CALL: &[&str] = &[
-    "do", "name", "at", "after", "from", "to", "deadline", "cancel", "repeat", "parallel", "every",
-    "send", "read", "returns", "fails", "may_fail", "says", "within", "not_before", "reads",
+    "do",
+    "name",
+    "at",
+    "after",
+    "from",
+    "to",
+    "deadline",
+    "cancel",
+    "repeat",
+    "parallel",
+    "every",
+    "send",
+    "read",
+    "returns",
+    "fails",
+    "may_fail",
+    "says",
+    "within",
+    "not_before",
+    "reads",
 ];
 const SEND: &[&str] = &["items", "item_bytes", "bytes", "every", "keep_open"];
 const READ: &[&str] = &["start", "every", "stop_after"];
 const FAULT: &[&str] = &["when", "what", "may_miss"];
-const EXPECT: &[&str] = &["marks", "lives", "over_by", "dead"];
 const LIMITS: &[&str] = &[
-    "max_payload_size", "max_channels", "max_pending_calls", "window_bytes", "max_violations",
-    "handshake_timeout", "grace", "ping_interval", "ping_timeout", "channel_buffer_bytes",
-    "send_queue_bytes", "max_queued_replies",
+    "max_payload_size",
+    "max_channels",
+    "max_pending_calls",
+    "window_bytes",
+    "max_violations",
+    "handshake_timeout",
+    "grace",
+    "ping_interval",
+    "ping_timeout",
+    "channel_buffer_bytes",
+    "send_queue_bytes",
+    "max_queued_replies",
 ];
 
 /// All keys of the format, for the test that they are documented.
 #[cfg(test)]
 pub(super) fn all_keys() -> impl Iterator<Item = &'static str> {
     let tables = [
-        TOP, PARTY, PLUGIN, LINK, CALL, SEND, READ, FAULT, EXPECT, LIMITS,
+        TOP,
+        PARTY,
+        PLUGIN,
+        LINK,
+        CALL,
+        SEND,
+        READ,
+        FAULT,
+        expect::KEYS,
+        LIMITS,
     ];
     tables.into_iter().flatten().copied()
 }
@@ -88,7 +133,9 @@ impl Scenario {
         let stem = name.rsplit('/').next().unwrap_or(name);
         let stem = stem.strip_suffix(".toml").unwrap_or(stem);
         let parser = Parser { text, services };
-        parser.scenario(stem).map_err(|problem| problem.at(name, text))
+        parser
+            .scenario(stem)
+            .map_err(|problem| problem.at(name, text))
     }
 }
 
@@ -124,7 +171,7 @@ impl Parser<'_> {
                 None => self.everything(),
             },
             faults: self.faults(&top, &plugins)?,
-            expect: expectations(&top, &plugins)?,
+            expect: expect::of_world(&top, &plugins)?,
             plugins,
             calls,
         };
@@ -139,7 +186,10 @@ impl Parser<'_> {
     }
 
     fn plugins(&self, top: &Table<'_, '_>) -> Result<Vec<PluginScript>, Problem> {
-        let field = top.need("plugin", "a world has at least one plugin: write [plugin.images]")?;
+        let field = top.need(
+            "plugin",
+            "a world has at least one plugin: write [plugin.images]",
+        )?;
         let (span, entries) = field.table()?;
         let mut plugins = Vec::new();
         for (key, node) in in_order(entries) {
@@ -154,8 +204,9 @@ impl Parser<'_> {
             plugins.push(self.plugin(name, &Table::new(entries, span, "a plugin", PLUGIN)?)?);
         }
         if plugins.is_empty() {
-            return Err(Problem::new(span, "a world has at least one plugin")
-                .hint("write [plugin.images]"));
+            return Err(
+                Problem::new(span, "a world has at least one plugin").hint("write [plugin.images]")
+            );
         }
         Ok(plugins)
     }
@@ -267,8 +318,10 @@ impl Parser<'_> {
                 .hint("each plugin has a link to the host, and no other"));
         }
         if table.get("to").is_none() && from == HOST && plugins.len() > 1 {
-            return Err(Problem::new(what.span(), "`to` is missing: there are several plugins")
-                .suggest("", plugins.iter().map(|plugin| plugin.name.as_str())));
+            return Err(
+                Problem::new(what.span(), "`to` is missing: there are several plugins")
+                    .suggest("", plugins.iter().map(|plugin| plugin.name.as_str())),
+            );
         }
         let name = match table.text("name")? {
             Some(name) => name.to_owned(),
@@ -304,7 +357,7 @@ impl Parser<'_> {
             every: table.nanos("every")?.unwrap_or_default(),
             send,
             read,
-            expect: call_expectations(table)?,
+            expect: expect::of_call(table)?,
             line: self.line(table.span.start),
         })
     }
@@ -314,7 +367,9 @@ impl Parser<'_> {
         table: &Table<'_, '_>,
         invocation: &super::model::Invocation,
     ) -> Result<(Send, Read), Problem> {
-        let schema = self.services.schema(&invocation.service, &invocation.method);
+        let schema = self
+            .services
+            .schema(&invocation.service, &invocation.method);
         let (sends, reads) = schema.map_or((true, true), |schema| invocation::ports(&schema));
         let mut send = Send::default();
         if let Some(field) = table.get("send") {
@@ -411,7 +466,10 @@ impl Parser<'_> {
 
     /// Where a word stands that a sentence has.
     fn word(&self, field: &Field<'_, '_>, word: &str) -> Range<usize> {
-        let at = field.text().ok().and_then(|text| sentence::place(text, word));
+        let at = field
+            .text()
+            .ok()
+            .and_then(|text| sentence::place(text, word));
         at.map_or_else(|| field.span(), |at| inside(field, self.text, at))
     }
 
@@ -446,7 +504,10 @@ fn transports(top: &Table<'_, '_>) -> Result<Vec<LinkKind>, Problem> {
         .map(|(span, name)| transport(span, name))
         .collect::<Result<_, _>>()?;
     if kinds.is_empty() {
-        return Err(Problem::new(field.span(), "a scenario runs over at least one transport"));
+        return Err(Problem::new(
+            field.span(),
+            "a scenario runs over at least one transport",
+        ));
     }
     Ok(kinds)
 }
@@ -465,7 +526,9 @@ fn limits(field: Field<'_, '_>) -> Result<Limits, Problem> {
     let table = Table::new(entries, span, "`limits`", LIMITS)?;
     let mut limits = Limits::default();
     let bytes = |key, place: &mut u32| {
-        table.bytes(key).map(|bytes| *place = bytes.unwrap_or(*place))
+        table
+            .bytes(key)
+            .map(|bytes| *place = bytes.unwrap_or(*place))
     };
     bytes("max_payload_size", &mut limits.max_payload_size)?;
     bytes("window_bytes", &mut limits.window_bytes)?;
@@ -478,7 +541,9 @@ fn limits(field: Field<'_, '_>) -> Result<Limits, Problem> {
         limits.send_queue_bytes = bytes as usize;
     }
     let span = |key, place: &mut Duration| {
-        table.nanos(key).map(|span| *place = span.map_or(*place, Duration::from))
+        table
+            .nanos(key)
+            .map(|span| *place = span.map_or(*place, Duration::from))
     };
     span("handshake_timeout", &mut limits.handshake_timeout)?;
     span("grace", &mut limits.grace)?;
@@ -492,101 +557,13 @@ fn limits(field: Field<'_, '_>) -> Result<Limits, Problem> {
     Ok(limits)
 }
 
-fn call_expectations(table: &Table<'_, '_>) -> Result<CallExpectations, Problem> {
-    let endings = |key: &'static str| {
-        let Some(field) = table.get(key) else {
-            return Ok(Vec::new());
-        };
-        let mut endings = Vec::new();
-        for (span, word) in field.texts()? {
-            endings.push(Ending::from_word(word).ok_or_else(|| {
-                let words = Ending::WORDS.iter().map(|(_, word)| *word);
-                Problem::new(span, format!("no call ends with `{word}`")).suggest(word, words)
-            })?);
-        }
-        Ok(endings)
-    };
-    let reads = match table.get("reads") {
-        None => None,
-        Some(field) => Some(range(field)?),
-    };
-    let expect = CallExpectations {
-        returns: table.get("returns").map(Field::json).transpose()?,
-        fails: endings("fails")?,
-        may_fail: endings("may_fail")?,
-        says: table.text("says")?.map(str::to_owned),
-        within: table.nanos("within")?,
-        not_before: table.nanos("not_before")?,
-        reads,
-    };
-    if let (Some(field), Some(_)) = (table.get("returns"), expect.fails.first()) {
-        return Err(Problem::new(field.span(), "a call that fails returns nothing")
-            .hint("if it may do either, say `may_fail` instead of `fails`"));
-    }
-    if let (Some(field), [], []) = (table.get("says"), &*expect.fails, &*expect.may_fail) {
-        return Err(Problem::new(field.span(), "only failures say something")
-            .hint("say how it fails, too: fails = \"peer died\""));
-    }
-    Ok(expect)
-}
-
-/// `1000`, or `"at least 3"`, `"at most 10"`, `"3 to 10"`.
-fn range(field: Field<'_, '_>) -> Result<(u64, u64), Problem> {
-    let Ok(text) = field.text() else {
-        return field.number(u64::from(u32::MAX)).map(|count| (count, count));
-    };
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let number = |word: &str| word.parse::<u64>().ok();
-    let read = match words.as_slice() {
-        ["at", "least", least] => number(least).map(|least| (least, u64::MAX)),
-        ["at", "most", most] => number(most).map(|most| (0, most)),
-        [least, "to", most] => number(least).zip(number(most)),
-        _ => None,
-    };
-    read.ok_or_else(|| {
-        Problem::new(field.span(), format!("`{text}` is no count"))
-            .hint("write 1000, \"at least 3\", \"at most 10\" or \"3 to 10\"")
-    })
-}
-
-fn expectations(top: &Table<'_, '_>, plugins: &[PluginScript]) -> Result<Expectations, Problem> {
-    let Some(field) = top.get("expect") else {
-        return Ok(Expectations::default());
-    };
-    let (span, entries) = field.table()?;
-    let table = Table::new(entries, span, "`expect`", EXPECT)?;
-    let mut expect = Expectations {
-        over_by: table.nanos("over_by")?,
-        ..Expectations::default()
-    };
-    if let Some(field) = table.get("marks") {
-        let marks = field.texts()?.into_iter();
-        expect.marks = marks.map(|(_, mark)| mark.to_owned()).collect();
-    }
-    let names = names(plugins);
-    if let Some(field) = table.get("dead") {
-        for (span, name) in field.texts()? {
-            expect.dead.push(process(span, name, &names)?);
-        }
-    }
-    if let Some(field) = table.get("lives") {
-        let (_, entries) = field.table()?;
-        for (key, node) in in_order(entries) {
-            let name = process(key.span(), key.get_ref(), &names)?;
-            let count = Field { key: &name, node }.number(u64::from(u32::MAX))?;
-            expect.lives.insert(name, count);
-        }
-    }
-    Ok(expect)
-}
-
 /// All processes, the host first.
-fn names(plugins: &[PluginScript]) -> Vec<&str> {
+pub(super) fn names(plugins: &[PluginScript]) -> Vec<&str> {
     let plugins = plugins.iter().map(|plugin| plugin.name.as_str());
     std::iter::once(HOST).chain(plugins).collect()
 }
 
-fn process(span: Range<usize>, name: &str, names: &[&str]) -> Result<String, Problem> {
+pub(super) fn process(span: Range<usize>, name: &str, names: &[&str]) -> Result<String, Problem> {
     if names.contains(&name) {
         return Ok(name.to_owned());
     }
@@ -596,7 +573,9 @@ fn process(span: Range<usize>, name: &str, names: &[&str]) -> Result<String, Pro
 
 /// `nap`, then `nap 2`, `nap 3`.
 fn numbered(method: &str, before: &[CallScript]) -> String {
-    let same = before.iter().filter(|call| call.invocation.method == method);
+    let same = before
+        .iter()
+        .filter(|call| call.invocation.method == method);
     match same.count() {
         0 => method.to_owned(),
         earlier => format!("{method} {}", earlier + 1),

@@ -90,7 +90,9 @@ impl Board {
 
     fn note(&self, call: usize, outcome: Outcome) {
         self.outcomes(call).push(outcome);
-        self.calls[call].left.send_modify(|left| *left = left.saturating_sub(1));
+        self.calls[call]
+            .left
+            .send_modify(|left| *left = left.saturating_sub(1));
     }
 
     /// Waits until all calls of this name have ended.
@@ -165,7 +167,7 @@ pub(super) async fn perform(
                 services: services.clone(),
                 board: board.clone(),
                 call: at,
-                lane,
+                number: lane,
             };
             callers.push(process.spawn(lane.run()));
         }
@@ -180,7 +182,8 @@ struct Lane {
     services: Services,
     board: Arc<Board>,
     call: usize,
-    lane: u32,
+    /// Which of the script's parallel callers, from 0.
+    number: u32,
 }
 
 impl Lane {
@@ -214,14 +217,9 @@ impl Lane {
         }
     }
 
-    async fn one(
-        &self,
-        call: &CallScript,
-        n: u32,
-        seen: &Seen,
-    ) -> Result<Value, (Ending, String)> {
+    async fn one(&self, call: &CallScript, n: u32, seen: &Seen) -> Result<Value, (Ending, String)> {
         let process = &self.process;
-        let number = u64::from(self.lane) * u64::from(call.repeat) + u64::from(n) + 1;
+        let number = u64::from(self.number) * u64::from(call.repeat) + u64::from(n) + 1;
         let label = match call.repeat * call.parallel {
             1 => call.name.clone(),
             _ => format!("{} {number}", call.name),

@@ -71,7 +71,11 @@ impl Scenario {
     pub fn plan(&self, seed: u64) -> Plan {
         Plan {
             seed,
-            faults: self.faults.iter().map(|script| script.fault.clone()).collect(),
+            faults: self
+                .faults
+                .iter()
+                .map(|script| script.fault.clone())
+                .collect(),
         }
     }
 

@@ -299,7 +299,9 @@ fn words(text: &str) -> Vec<Word<'_>> {
 /// Where a word stands in a sentence.
 pub(super) fn place(text: &str, word: &str) -> Option<Range<usize>> {
     let mut words = words(text).into_iter();
-    words.find(|(_, found)| *found == word).map(|(span, _)| span)
+    words
+        .find(|(_, found)| *found == word)
+        .map(|(span, _)| span)
 }
 
 fn read<T>(text: &str, forms: &[Form<T>], subject: &str) -> Result<T, Problem> {
@@ -347,7 +349,9 @@ fn matches(words: &[Word<'_>], pattern: &str, end: usize) -> Result<Vec<Value>, 
     let mut matched = 0;
     let mut words = words.iter().peekable();
     for part in pattern.split(' ') {
-        let optional = part.strip_prefix('[').and_then(|part| part.strip_suffix(']'));
+        let optional = part
+            .strip_prefix('[')
+            .and_then(|part| part.strip_suffix(']'));
         if let Some(optional) = optional {
             words.next_if(|(_, word)| *word == optional);
             continue;

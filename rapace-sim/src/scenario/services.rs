@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rapace_codec::MethodSchema;
-use rapace_session::{Client, Service};
 use rapace_session::method::{AnyMethod, ServiceDescriptor};
+use rapace_session::{Client, Service};
 use rapace_testbed::{Subject, TestbedClient, TestbedServer};
 
 use super::workbench::{Bench, WorkbenchClient, WorkbenchServer, stale};
@@ -97,9 +97,7 @@ impl Services {
 
     pub(super) fn method(&self, service: &str, method: &str) -> Option<&'static dyn AnyMethod> {
         let mut methods = self.descriptor(service)?.methods().iter();
-        methods
-            .find(|known| known.spec().name == method)
-            .copied()
+        methods.find(|known| known.spec().name == method).copied()
     }
 
     /// The types of a method, or why they cannot be had.

@@ -151,13 +151,22 @@ fn every_key_of_the_format_is_in_the_reference() {
     let reference = include_str!("../../../docs/simulator/scenario-format.md");
     for key in parse::all_keys() {
         let told = format!("`{key}`");
-        assert!(reference.contains(&told), "`{key}` is not in scenario-format.md");
+        assert!(
+            reference.contains(&told),
+            "`{key}` is not in scenario-format.md"
+        );
     }
     for (_, word) in Ending::WORDS {
-        assert!(reference.contains(word), "`{word}` is not in scenario-format.md");
+        assert!(
+            reference.contains(word),
+            "`{word}` is not in scenario-format.md"
+        );
     }
     for form in sentence::forms() {
-        assert!(reference.contains(form), "`{form}` is not in scenario-format.md");
+        assert!(
+            reference.contains(form),
+            "`{form}` is not in scenario-format.md"
+        );
     }
 }
 
@@ -183,7 +192,10 @@ fn plans_of_seeds_survive_being_saved() {
         let plan = crate::Plan::swarm(seed, &crate::Cast::standard());
         let saved = SavedPlan::standard(format!("seed \"{seed}\"\nfailed"), plan);
         let text = saved.to_string();
-        assert_eq!(SavedPlan::parse("x", &text).unwrap_or_else(|e| panic!("{e}")), saved);
+        assert_eq!(
+            SavedPlan::parse("x", &text).unwrap_or_else(|e| panic!("{e}")),
+            saved
+        );
     }
 }
 
@@ -201,22 +213,52 @@ fn verdict_of(expectation: &str) -> Vec<String> {
 fn each_expectation_can_fail_and_can_hold() {
     assert_eq!(verdict_of("fails = \"peer died\""), Vec::<String>::new());
     for (right, wrong, told) in [
-        ("", "fails = \"dropped\"", "should fail with `dropped`, but it failed with `peer died`"),
-        ("says = \"peer died\"", "says = \"out of cheese\"", "should say `out of cheese`"),
-        ("within = \"11ms\"", "within = \"9ms\"", "should end within 9ms"),
-        ("not_before = \"9ms\"", "not_before = \"11ms\"", "should take at least 11ms"),
-        ("reads = \"8 to 10\"", "reads = \"at least 11\"", "should read at least 11"),
+        (
+            "",
+            "fails = \"dropped\"",
+            "should fail with `dropped`, but it failed with `peer died`",
+        ),
+        (
+            "says = \"peer died\"",
+            "says = \"out of cheese\"",
+            "should say `out of cheese`",
+        ),
+        (
+            "within = \"11ms\"",
+            "within = \"9ms\"",
+            "should end within 9ms",
+        ),
+        (
+            "not_before = \"9ms\"",
+            "not_before = \"11ms\"",
+            "should take at least 11ms",
+        ),
+        (
+            "reads = \"8 to 10\"",
+            "reads = \"at least 11\"",
+            "should read at least 11",
+        ),
     ] {
-        let ending = if wrong.starts_with("fails") { "" } else { "fails = \"peer died\"\n" };
+        let ending = if wrong.starts_with("fails") {
+            ""
+        } else {
+            "fails = \"peer died\"\n"
+        };
         if !right.is_empty() {
             let problems = verdict_of(&format!("{ending}{right}"));
             assert!(problems.is_empty(), "{right}: {problems:?}");
         }
         let problems = verdict_of(&format!("{ending}{wrong}"));
-        assert!(problems.iter().any(|text| text.contains(told)), "{wrong}: {problems:?}");
+        assert!(
+            problems.iter().any(|text| text.contains(told)),
+            "{wrong}: {problems:?}"
+        );
     }
     let problems = verdict_of("");
-    assert!(problems.iter().any(|text| text.contains("should succeed")), "{problems:?}");
+    assert!(
+        problems.iter().any(|text| text.contains("should succeed")),
+        "{problems:?}"
+    );
 }
 
 #[test]
@@ -255,7 +297,10 @@ over_by = "1us"
         "`never marked` was never reached",
         "all should be over by 1us",
     ] {
-        assert!(problems.iter().any(|text| text.contains(told)), "{told}: {problems:#?}");
+        assert!(
+            problems.iter().any(|text| text.contains(told)),
+            "{told}: {problems:#?}"
+        );
     }
     assert_eq!(problems.len(), 8, "{problems:#?}");
 }
@@ -286,8 +331,15 @@ what = "slow a to 1us an event for 1us"
         .flat_map(|line| line.trim().split(", "))
         .filter_map(|part| part.split(' ').next()?.parse::<usize>().ok())
         .sum();
-    let shown = folded.lines().skip(3).filter(|line| line.contains("  ")).count();
-    let gaps = folded.lines().filter(|line| line.trim().starts_with('…')).count();
+    let shown = folded
+        .lines()
+        .skip(3)
+        .filter(|line| line.contains("  "))
+        .count();
+    let gaps = folded
+        .lines()
+        .filter(|line| line.trim().starts_with('…'))
+        .count();
     // The last line is the summary of the calls.
     assert_eq!(shown - gaps - 1 + counted, trace.events.len(), "{folded}");
 }

@@ -144,7 +144,9 @@ impl<'l> Gap<'l> {
             }
             return;
         }
-        let counts: Vec<String> = counts.map(|(what, count)| format!("{count} {what}")).collect();
+        let counts: Vec<String> = counts
+            .map(|(what, count)| format!("{count} {what}"))
+            .collect();
         let _ = writeln!(text, "       …  {}", counts.join(", "));
     }
 }

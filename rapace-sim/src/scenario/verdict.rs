@@ -56,7 +56,9 @@ fn judge(call: &CallScript, outcome: &Outcome) -> Option<String> {
         Ok(value) => {
             if !expect.fails.is_empty() {
                 let should = listed(&expect.fails);
-                return Some(format!("should fail with {should}, but it returned {value}"));
+                return Some(format!(
+                    "should fail with {should}, but it returned {value}"
+                ));
             }
             if let Some(wanted) = &expect.returns
                 && wanted != value
@@ -65,7 +67,12 @@ fn judge(call: &CallScript, outcome: &Outcome) -> Option<String> {
             }
         }
         Err((ending, says)) => {
-            let allowed: Vec<Ending> = expect.fails.iter().chain(&expect.may_fail).copied().collect();
+            let allowed: Vec<Ending> = expect
+                .fails
+                .iter()
+                .chain(&expect.may_fail)
+                .copied()
+                .collect();
             if !allowed.contains(ending) {
                 let should = match (&expect.returns, allowed.is_empty()) {
                     (Some(wanted), true) => format!("should return {wanted}"),
@@ -100,7 +107,10 @@ fn judge(call: &CallScript, outcome: &Outcome) -> Option<String> {
             (0, _) => format!("at most {most}"),
             _ => format!("{least} to {most}"),
         };
-        return Some(format!("should read {wanted}, but it read {}", outcome.reads));
+        return Some(format!(
+            "should read {wanted}, but it read {}",
+            outcome.reads
+        ));
     }
     None
 }
@@ -123,7 +133,9 @@ fn of_faults(scenario: &Scenario, report: &Report, problems: &mut Vec<String>) {
         })
         .collect();
     for script in scenario.faults.iter().filter(|script| !script.may_miss) {
-        let place = happened.iter().position(|(fault, _)| **fault == script.fault);
+        let place = happened
+            .iter()
+            .position(|(fault, _)| **fault == script.fault);
         let what = format!("fault `{}` (line {})", script.fault, script.line);
         match place.map(|at| happened.remove(at)) {
             Some((_, true)) => {}
@@ -145,7 +157,9 @@ fn of_world(scenario: &Scenario, report: &Report, problems: &mut Vec<String>) {
             .filter(|change| **change == ProcessChange::Spawned)
             .count() as u64;
         if lives != *wanted {
-            problems.push(format!("{plugin} should have {wanted} lives, but it had {lives}"));
+            problems.push(format!(
+                "{plugin} should have {wanted} lives, but it had {lives}"
+            ));
         }
     }
     for process in &expect.dead {
@@ -163,7 +177,9 @@ fn of_world(scenario: &Scenario, report: &Report, problems: &mut Vec<String>) {
         && report.virtual_time > by
     {
         let took = Nanos(report.virtual_time.0 / 1_000 * 1_000);
-        problems.push(format!("all should be over by {by}, but it took until {took}"));
+        problems.push(format!(
+            "all should be over by {by}, but it took until {took}"
+        ));
     }
 }
 

@@ -1,0 +1,107 @@
+//! What a scenario expects: of its calls, and of the world at the end.
+
+use super::document::{Field, Table, in_order};
+use super::error::Problem;
+use super::model::{CallExpectations, Expectations, PluginScript};
+use super::outcome::Ending;
+use super::parse::{names, process};
+
+/// The keys of `[expect]`.
+pub(super) const KEYS: &[&str] = &["marks", "lives", "over_by", "dead"];
+
+/// How a call must end.
+pub(super) fn of_call(table: &Table<'_, '_>) -> Result<CallExpectations, Problem> {
+    let endings = |key: &'static str| {
+        let Some(field) = table.get(key) else {
+            return Ok(Vec::new());
+        };
+        let mut endings = Vec::new();
+        for (span, word) in field.texts()? {
+            endings.push(Ending::from_word(word).ok_or_else(|| {
+                let words = Ending::WORDS.iter().map(|(_, word)| *word);
+                Problem::new(span, format!("no call ends with `{word}`")).suggest(word, words)
+            })?);
+        }
+        Ok(endings)
+    };
+    let reads = match table.get("reads") {
+        None => None,
+        Some(field) => Some(range(field)?),
+    };
+    let expect = CallExpectations {
+        returns: table.get("returns").map(Field::json).transpose()?,
+        fails: endings("fails")?,
+        may_fail: endings("may_fail")?,
+        says: table.text("says")?.map(str::to_owned),
+        within: table.nanos("within")?,
+        not_before: table.nanos("not_before")?,
+        reads,
+    };
+    if let (Some(field), Some(_)) = (table.get("returns"), expect.fails.first()) {
+        return Err(
+            Problem::new(field.span(), "a call that fails returns nothing")
+                .hint("if it may do either, say `may_fail` instead of `fails`"),
+        );
+    }
+    if let (Some(field), [], []) = (table.get("says"), &*expect.fails, &*expect.may_fail) {
+        return Err(Problem::new(field.span(), "only failures say something")
+            .hint("say how it fails, too: fails = \"peer died\""));
+    }
+    Ok(expect)
+}
+
+/// `1000`, or `"at least 3"`, `"at most 10"`, `"3 to 10"`.
+fn range(field: Field<'_, '_>) -> Result<(u64, u64), Problem> {
+    let Ok(text) = field.text() else {
+        return field
+            .number(u64::from(u32::MAX))
+            .map(|count| (count, count));
+    };
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let number = |word: &str| word.parse::<u64>().ok();
+    let read = match words.as_slice() {
+        ["at", "least", least] => number(least).map(|least| (least, u64::MAX)),
+        ["at", "most", most] => number(most).map(|most| (0, most)),
+        [least, "to", most] => number(least).zip(number(most)),
+        _ => None,
+    };
+    read.ok_or_else(|| {
+        Problem::new(field.span(), format!("`{text}` is no count"))
+            .hint("write 1000, \"at least 3\", \"at most 10\" or \"3 to 10\"")
+    })
+}
+
+/// What must be so at the end.
+pub(super) fn of_world(
+    top: &Table<'_, '_>,
+    plugins: &[PluginScript],
+) -> Result<Expectations, Problem> {
+    let Some(field) = top.get("expect") else {
+        return Ok(Expectations::default());
+    };
+    let (span, entries) = field.table()?;
+    let table = Table::new(entries, span, "`expect`", KEYS)?;
+    let mut expect = Expectations {
+        over_by: table.nanos("over_by")?,
+        ..Expectations::default()
+    };
+    if let Some(field) = table.get("marks") {
+        let marks = field.texts()?.into_iter();
+        expect.marks = marks.map(|(_, mark)| mark.to_owned()).collect();
+    }
+    let names = names(plugins);
+    if let Some(field) = table.get("dead") {
+        for (span, name) in field.texts()? {
+            expect.dead.push(process(span, name, &names)?);
+        }
+    }
+    if let Some(field) = table.get("lives") {
+        let (_, entries) = field.table()?;
+        for (key, node) in in_order(entries) {
+            let name = process(key.span(), key.get_ref(), &names)?;
+            let count = Field { key: &name, node }.number(u64::from(u32::MAX))?;
+            expect.lives.insert(name, count);
+        }
+    }
+    Ok(expect)
+}
