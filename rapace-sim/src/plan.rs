@@ -130,7 +130,7 @@ impl Cast {
         Cast {
             processes: plugins.map(str::to_owned).to_vec(),
             links: plugins.map(link).to_vec(),
-            horizon: Nanos::from_secs(4),
+            horizon: Nanos::from_secs(5),
         }
     }
 }

@@ -89,7 +89,11 @@ async fn probe(host: &Process, plugin: &str, weather: Weather) {
             Err(_) => host.sleep(Nanos::from_millis(100)).await,
         }
     }
-    panic!("{plugin} does not answer after the last fault");
+    // A changed byte of a Hello can leave the two sides with different limits for good.
+    assert!(
+        weather.spoiled,
+        "{plugin} does not answer after the last fault"
+    );
 }
 
 struct Worker {
