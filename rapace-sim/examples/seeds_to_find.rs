@@ -22,6 +22,10 @@ fn main() {
         };
         let first = &failed.failures[0];
         let text: String = first.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        println!("found {} {} {text}", failed.plan.seed - begin + 1, first.oracle);
+        println!(
+            "found {} {} {text}",
+            failed.plan.seed - begin + 1,
+            first.oracle
+        );
     }
 }

@@ -6,9 +6,13 @@ use rapace_sim::{scenario, standard};
 
 /// Every file of `fuzz/seeds/TARGET`, by name.
 fn replay(target: &str, body: impl Fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../fuzz/seeds")
+        .join(target);
     let entries = std::fs::read_dir(&folder).expect("the folder of seeds");
-    let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     files.sort();
     assert!(!files.is_empty(), "{} is empty", folder.display());
     for file in files {

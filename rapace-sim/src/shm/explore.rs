@@ -93,7 +93,11 @@ fn subsets(words: usize, words_max: usize) -> Vec<Tear> {
     let last = shown.saturating_sub(LAST_WORDS)..shown;
     let alone = last.clone().map(|word| Tear::Leave(1 << word));
     let missing = last.map(|word| Tear::Leave(all & !(1 << word)));
-    [Tear::Everything].into_iter().chain(alone).chain(missing).collect()
+    [Tear::Everything]
+        .into_iter()
+        .chain(alone)
+        .chain(missing)
+        .collect()
 }
 
 impl StoreExploration {

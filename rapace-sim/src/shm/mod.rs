@@ -179,7 +179,9 @@ pub(crate) fn open(
 ) -> Result<(ShmLink, [Box<dyn Transport>; 2]), LinkError> {
     let config = shape.config();
     let pace = Pace::new(engine.clone(), latency.0, jitter.0);
-    let writers = lives.each_ref().map(|life| Writer::new(life.clone(), shape.flaw));
+    let writers = lives
+        .each_ref()
+        .map(|life| Writer::new(life.clone(), shape.flaw));
     let lanes = writers.each_ref().map(|writer| {
         let lane = Mapping {
             words: Words::zeros(config.lane_len_bytes()),

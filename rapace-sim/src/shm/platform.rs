@@ -69,7 +69,8 @@ struct VirtualAlarm {
 
 impl Alarm for VirtualAlarm {
     fn set(&mut self, after: Option<Duration>) {
-        self.timer.reset(after.map(|after| self.runtime.now() + after));
+        self.timer
+            .reset(after.map(|after| self.runtime.now() + after));
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {

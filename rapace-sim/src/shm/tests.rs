@@ -30,9 +30,11 @@ fn smallest() -> ShmShape {
 }
 
 fn over(shape: ShmShape, host: Program) -> WorldBuilder {
-    World::builder()
-        .host("site", host)
-        .plugin_over("images", LinkConfig::shm().shape(shape), testbed())
+    World::builder().host("site", host).plugin_over(
+        "images",
+        LinkConfig::shm().shape(shape),
+        testbed(),
+    )
 }
 
 /// Answers are right if they come; whoever is down comes back.
@@ -219,7 +221,10 @@ fn explore(process: &str, flaw: Flaw, words_max: usize) -> super::StoreExplorati
 fn a_plugin_may_die_at_every_store_and_leave_any_subset_of_the_last() {
     let explored = explore("images", Flaw::None, 3);
     if let Some(failed) = explored.failures.first() {
-        panic!("store {} {:?}: {}", failed.store, failed.tear, failed.report);
+        panic!(
+            "store {} {:?}: {}",
+            failed.store, failed.tear, failed.report
+        );
     }
     assert!(explored.states > 1_000, "{} states", explored.states);
 }
@@ -228,19 +233,30 @@ fn a_plugin_may_die_at_every_store_and_leave_any_subset_of_the_last() {
 fn a_host_may_die_at_every_store_and_leave_any_subset_of_the_last() {
     let explored = explore("site", Flaw::None, 3);
     if let Some(failed) = explored.failures.first() {
-        panic!("store {} {:?}: {}", failed.store, failed.tear, failed.report);
+        panic!(
+            "store {} {:?}: {}",
+            failed.store, failed.tear, failed.report
+        );
     }
     assert!(explored.states > 500, "{} states", explored.states);
 }
 
 #[test]
 fn a_payload_that_comes_after_its_publication_is_caught() {
-    assert!(!explore("images", Flaw::PayloadAfterPublish, 2).failures.is_empty());
+    assert!(
+        !explore("images", Flaw::PayloadAfterPublish, 2)
+            .failures
+            .is_empty()
+    );
 }
 
 #[test]
 fn a_publication_that_releases_nothing_is_caught() {
-    assert!(!explore("images", Flaw::RelaxedRelease, 2).failures.is_empty());
+    assert!(
+        !explore("images", Flaw::RelaxedRelease, 2)
+            .failures
+            .is_empty()
+    );
 }
 
 #[test]

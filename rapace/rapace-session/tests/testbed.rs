@@ -146,7 +146,9 @@ async fn the_kept_end_of_a_tunnel_fails_when_its_call_was_not_sent() {
         Err(CallError::NotSent(NotSent::TooManyCalls { limit: 1 })) => {}
         other => panic!("pipe gave {other:?}"),
     }
-    kept.read_u8().await.expect_err("nobody is there to read from");
+    kept.read_u8()
+        .await
+        .expect_err("nobody is there to read from");
     kept.write_all(b"x").await.expect_err("nor to write to");
     napping.abort();
 }

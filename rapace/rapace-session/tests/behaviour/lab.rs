@@ -177,7 +177,9 @@ impl Lab for Bench {
 
     async fn ask_back(&self, cx: &Context, millis: u32) -> Option<u64> {
         let back = LabClient::from_caller(cx.caller());
-        let about = back.about().deadline(Duration::from_millis(u64::from(millis)));
+        let about = back
+            .about()
+            .deadline(Duration::from_millis(u64::from(millis)));
         about.await.expect("the way back").millis_left
     }
 
