@@ -8,13 +8,16 @@
 //! | module | owns |
 //! |---|---|
 //! | here | the shape of the world |
-//! | `service` | the service for nested callbacks |
+//! | `service` | the service for nested callbacks, for calls that must run once, for retiring |
+//! | [`fuzz_bodies`] | what the fuzzer does with it |
 //! | [`fuzz_bodies`] | what the fuzzer does with it |
 //! | `work` | what workers do, and what may come of it |
 
 pub mod fuzz_bodies;
 mod service;
 mod work;
+
+use std::time::Duration;
 
 use rapace_session::Limits;
 use rapace_testbed::{Subject, TestbedServer};
@@ -27,7 +30,7 @@ use crate::program::Program;
 use crate::shm::ShmShape;
 use crate::time::Nanos;
 use crate::world::{World, WorldBuilder};
-use service::{BouncerServer, Bouncing};
+use service::{BouncerServer, Bouncing, Once};
 use work::Weather;
 
 /// The standard world of a seed with the faults that the seed draws.
@@ -49,10 +52,16 @@ pub fn with_plan(plan: Plan) -> WorldBuilder {
     shaped(Shape::draw(plan.seed), plan)
 }
 
-fn shaped(shape: Shape, plan: Plan) -> WorldBuilder {
+fn shaped(mut shape: Shape, plan: Plan) -> WorldBuilder {
     let has = |kind: &str| plan.faults.iter().any(|fault| fault.what.kind() == kind);
+    if has("cut_half") || has("corrupt") {
+        // A link that is dead and that nobody hears of is found by pings alone. Elsewhere they are
+        // the exception: they would wake who should have been woken by something else.
+        shape.limits.ping_interval = Some(PING_INTERVAL);
+    }
     let weather = Weather {
         calm: plan.faults.is_empty(),
+        retiring: shape.retiring,
         skewed: has("clock_skew"),
         spoiled: has("corrupt"),
     };
@@ -62,15 +71,22 @@ fn shaped(shape: Shape, plan: Plan) -> WorldBuilder {
         .iter()
         .map(|one| one.name.to_owned())
         .collect();
+    let once = Once::default();
+    let known = once.clone();
     let main = move |host: Process| {
         let plugins = plugins.clone();
+        // The same world may run several times.
+        known.forget();
         async move { work::main(host, plugins, workers, weather).await }
     };
     let program = || {
         Program::new()
             .limits(shape.limits.clone())
             .serve(|| TestbedServer::new(Subject))
-            .serve_with(|process| BouncerServer::new(Bouncing::new(process)))
+            .serve_with({
+                let once = once.clone();
+                move |process| BouncerServer::new(Bouncing::new(process, once.clone()))
+            })
     };
     let mut world = World::builder()
         .host("host", program().main(main))
@@ -94,8 +110,12 @@ const KINDS: &[LinkKind] = &[
 /// What workers send is shorter than this, with all that stands around it.
 const PAYLOAD_BYTES_MAX: u32 = 64 << 10;
 
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+
 struct Shape {
     plugins: Vec<PluginShape>,
+    /// Plugins end their sessions in good order now and then.
+    retiring: bool,
     limits: Limits,
     workers: u64,
 }
@@ -125,15 +145,15 @@ impl Shape {
             window_bytes: *draws.pick(&[64, 1 << 10, 16 << 10, 1 << 20]),
             max_pending_calls: *draws.pick(&[3, 4_096, 4_096]),
             send_queue_bytes: *draws.pick(&[1 << 10, 1 << 20]),
-            // A dead link that nobody hears of is found by pings alone.
-            ping_interval: Some(std::time::Duration::from_secs(2)),
-            ping_timeout: std::time::Duration::from_secs(4),
+            ping_interval: draws.chance(1, 4).then_some(PING_INTERVAL),
+            ping_timeout: Duration::from_secs(4),
             ..Limits::default()
         };
         Shape {
             plugins,
             limits,
             workers: draws.within(1, 4),
+            retiring: draws.chance(1, 3),
         }
     }
 }
