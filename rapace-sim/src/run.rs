@@ -454,10 +454,10 @@ impl Rules for Run {
     }
 
     fn awaited(&mut self, process: usize) {
-        let events = self.stage.engine.processes()[process].events;
+        let next = self.stage.engine.processes()[process].events + 1;
         let (due, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.events_awaited)
             .into_iter()
-            .partition(|(of, n, _)| *of == process && *n <= events);
+            .partition(|(of, n, _)| *of == process && *n <= next);
         self.events_awaited = left;
         self.await_events();
         for (_, _, fault) in due {

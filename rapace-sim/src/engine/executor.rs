@@ -26,7 +26,7 @@ pub(crate) trait Rules {
     /// An event of the agenda has come that is not the engine's own.
     fn event(&mut self, event: Event);
 
-    /// A fault waits for the event of this process that is about to begin.
+    /// A fault waits for the event of this process that is about to begin: after this call none does.
     fn awaited(&mut self, process: usize);
 
     /// A task of this process has been polled.
@@ -74,13 +74,15 @@ impl<R: Rules> Executor<R> {
         let Some(id) = self.engine.ready.pop() else {
             return false;
         };
-        let (process, awaited) = match self.engine.turn(id) {
-            Turn::Go { process, awaited } => (process, awaited),
-            Turn::Gone | Turn::Held => return true,
+        let process = loop {
+            match self.engine.turn(id) {
+                Turn::Go { process } => break process,
+                // What happens now may kill the process, or have it hang: then the event has to
+                // wait, too.
+                Turn::Awaited { process } => self.rules.awaited(process),
+                Turn::Gone | Turn::Held => return true,
+            }
         };
-        if awaited {
-            self.rules.awaited(process);
-        }
         self.engine.current.store(process, Ordering::Relaxed);
         let polled = self.engine.poll_task(id);
         self.engine.current.store(super::NOBODY, Ordering::Relaxed);

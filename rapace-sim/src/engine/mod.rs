@@ -81,8 +81,10 @@ pub(crate) enum Turn {
     Gone,
     /// Its process is busy; it was put aside.
     Held,
-    /// It may go. Faults that wait for this event come first.
-    Go { process: usize, awaited: bool },
+    /// A fault waits for this event and comes first; then it is asked again.
+    Awaited { process: usize },
+    /// It may go.
+    Go { process: usize },
 }
 
 impl Engine {
@@ -198,14 +200,14 @@ impl Engine {
             }
             return Turn::Held;
         }
+        if state.events + 1 >= state.event_awaited {
+            return Turn::Awaited { process };
+        }
         state.events += 1;
         if state.each > 0 {
             state.busy_until = now + state.each;
         }
-        Turn::Go {
-            process,
-            awaited: state.events >= state.event_awaited,
-        }
+        Turn::Go { process }
     }
 
     fn poll_task(&self, id: TaskId) -> Polled {

@@ -5,6 +5,7 @@ mod basics;
 mod determinism;
 mod oracles;
 mod shrinking;
+mod stops;
 
 use rapace_sim::Program;
 use rapace_testbed::{Subject, TestbedServer};
