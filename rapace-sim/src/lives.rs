@@ -16,7 +16,7 @@ use crate::engine::tasks::TaskKind;
 use crate::link;
 use crate::process::Process;
 use crate::report::Oracle;
-use crate::stage::{Stage, Wish};
+use crate::stage::{Peering, Stage, Wish};
 use crate::tap::{Tap, Tapped};
 use crate::trace::record::{Entry, Route};
 use crate::trace::{LinkChange, ProcessChange};
@@ -83,7 +83,7 @@ pub(crate) fn end(stage: &Arc<Stage>, process: usize, change: ProcessChange) -> 
     };
     life.become_ghost();
     stage.changed(&life, change);
-    let mut gone = Vec::new();
+    let (mut gone, mut forgotten) = (Vec::new(), Vec::new());
     for link in &stage.links {
         let Some(end) = link.end_of(process) else {
             continue;
@@ -101,10 +101,10 @@ pub(crate) fn end(stage: &Arc<Stage>, process: usize, change: ProcessChange) -> 
         state.open = left;
         drop(state);
         gone.extend(of_dead);
-        gone.extend(link.sessions[end].send_replace(None).map(|one| (end, one)));
+        forgotten.push(link.peers[end].send_replace(Peering::Awaited));
     }
     stage.engine.drop_tasks(process, life.life);
-    drop(gone);
+    drop((gone, forgotten));
     true
 }
 
@@ -124,10 +124,10 @@ async fn supervise(host: Process, at: usize) {
         if session.ready().await.is_ok() {
             let ready = ProcessChange::Ready(stage.names[plugin].to_string());
             stage.changed(&host.life, ready);
-            link.sessions[0].send_replace(Some(session.clone()));
+            link.peers[0].send_replace(Peering::Up(session.clone()));
         }
-        session.closed().await;
-        link.sessions[0].send_replace(None);
+        let end = session.closed().await;
+        link.peers[0].send_replace(Peering::Awaited);
         stage.wish(Wish::Exit {
             life: there.life.clone(),
             why: "its host let it go".into(),
@@ -145,7 +145,19 @@ async fn supervise(host: Process, at: usize) {
             planned = link.state().start_at.take().or(planned);
             let by_plan = planned.map(|at| host.life.process.to_local(at));
             let again = std::pin::pin!(link.restarted.notified());
-            match by_plan.or(by_policy) {
+            let next = by_plan.or(by_policy);
+            let is_down = matches!(&*link.peers[0].borrow(), Peering::Down(_));
+            if is_down != next.is_none() {
+                // As in production: nobody waits for what nobody will start again.
+                link.peers[0].send_replace(match next {
+                    Some(_) => Peering::Awaited,
+                    None => {
+                        let plugin = &stage.names[plugin];
+                        Peering::Down(format!("plugin `{plugin}` is down for good: {end}").into())
+                    }
+                });
+            }
+            match next {
                 None => again.await,
                 Some(at) => {
                     let due = std::pin::pin!(host.runtime.until(at));
@@ -195,10 +207,10 @@ async fn attend(plugin: Process, at: usize, session: Session) {
     if session.ready().await.is_ok() {
         let host = stage.names[link.ends[0]].to_string();
         stage.changed(&plugin.life, ProcessChange::Ready(host));
-        link.sessions[1].send_replace(Some(session.clone()));
+        link.peers[1].send_replace(Peering::Up(session.clone()));
     }
     let end = session.closed().await;
-    link.sessions[1].send_replace(None);
+    link.peers[1].send_replace(Peering::Awaited);
     stage.wish(Wish::Exit {
         life: plugin.life.clone(),
         why: end.to_string(),
@@ -284,7 +296,7 @@ pub(crate) fn vanish(stage: &Arc<Stage>, process: usize) {
     for link in &stage.links {
         if let Some(end) = link.end_of(process) {
             gone.push(std::mem::take(&mut link.state().open));
-            link.sessions[end].send_replace(None);
+            link.peers[end].send_replace(Peering::Awaited);
         }
     }
     stage.engine.drop_tasks(process, life.life);

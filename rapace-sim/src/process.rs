@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rapace_core::Time;
-use rapace_session::{CallError, Caller, Client, Reconnect, Runtime, Session};
+use rapace_session::{CallError, Caller, Client, NotSent, Reconnect, Runtime, Session};
 use tokio::sync::{oneshot, watch};
 
 use crate::engine::process::LifeCell;
 use crate::engine::runtime::SimRuntime;
 use crate::engine::tasks::TaskKind;
 use crate::fault::What;
-use crate::stage::{Stage, Wish};
+use crate::stage::{Peering, Stage, Wish};
 use crate::time::Nanos;
 use crate::trace::CallEnd;
 use crate::trace::record::Entry;
@@ -64,7 +64,8 @@ impl Process {
     ///
     /// A host's client of a plugin survives the plugin's restarts, as
     /// [`Caller::supervised`] says: calls wait while it is down, lost calls of idempotent methods
-    /// are repeated.
+    /// are repeated. Once it is down for good ([`Restart::Never`](crate::Restart::Never)) calls fail
+    /// with [`NotSent::Down`].
     ///
     /// # Panics
     ///
@@ -98,18 +99,25 @@ impl Process {
     #[track_caller]
     pub fn session(&self, peer: &str) -> Option<Session> {
         let (link, end) = self.link(peer);
-        live(&self.stage.links[link].sessions[end])
+        self.stage.links[link].peers[end].borrow().live().cloned()
     }
 
-    /// Waits until there is a live session with a linked process. Cancel safe.
+    /// Waits until there is a live session with a linked process: for ever, when nobody starts that
+    /// process again. Cancel safe.
     ///
     /// # Panics
     ///
     /// When there is no link between the two.
     pub async fn connected(&self, peer: &str) -> Session {
         let (link, end) = self.link(peer);
-        let mut sessions = self.stage.links[link].sessions[end].subscribe();
-        wait(&mut sessions).await
+        let mut peer = self.stage.links[link].peers[end].subscribe();
+        loop {
+            if let Ok(session) = met(&mut peer).await {
+                return session;
+            }
+            // Only the plan can start it again.
+            let _ = peer.changed().await;
+        }
     }
 
     #[track_caller]
@@ -269,21 +277,15 @@ fn brief(value: &dyn fmt::Debug) -> String {
     out.0
 }
 
-fn live(sessions: &watch::Sender<Option<Session>>) -> Option<Session> {
-    let session = sessions.borrow();
-    session
-        .as_ref()
-        .filter(|session| session.end().is_none())
-        .cloned()
-}
-
-async fn wait(sessions: &mut watch::Receiver<Option<Session>>) -> Session {
+/// Waits for a session with the process at the other end, or says why there will never be one.
+async fn met(peer: &mut watch::Receiver<Peering>) -> Result<Session, Arc<str>> {
     loop {
-        let now = sessions.borrow_and_update().clone();
-        if let Some(session) = now.filter(|session| session.end().is_none()) {
-            return session;
+        match &*peer.borrow_and_update() {
+            Peering::Up(session) if session.end().is_none() => return Ok(session.clone()),
+            Peering::Down(why) => return Err(why.clone()),
+            Peering::Up(_) | Peering::Awaited => {}
         }
-        if sessions.changed().await.is_err() {
+        if peer.changed().await.is_err() {
             // The world is over; nobody polls this again.
             std::future::pending::<()>().await;
         }
@@ -300,12 +302,16 @@ struct Peer {
 
 impl Reconnect for Peer {
     fn current(&self) -> Option<Session> {
-        live(&self.stage.links[self.link].sessions[self.end])
+        let peer = self.stage.links[self.link].peers[self.end].borrow();
+        peer.live().cloned()
     }
 
     fn session(&self) -> Pin<Box<dyn Future<Output = Result<Session, CallError>> + Send>> {
-        let mut sessions = self.stage.links[self.link].sessions[self.end].subscribe();
-        Box::pin(async move { Ok(wait(&mut sessions).await) })
+        let mut peer = self.stage.links[self.link].peers[self.end].subscribe();
+        Box::pin(async move {
+            let met = met(&mut peer).await;
+            met.map_err(|why| CallError::NotSent(NotSent::Down(why)))
+        })
     }
 
     fn runtime(&self) -> Arc<dyn Runtime> {

@@ -81,7 +81,8 @@ impl std::fmt::Debug for Program {
 /// What a host does after one of its plugins went down.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Restart {
-    /// It stays down, unless the plan restarts it.
+    /// It stays down, unless the plan restarts it; calls fail with
+    /// [`NotSent::Down`](rapace_session::NotSent::Down) from then on.
     Never,
     /// It is started again after a wait that doubles with each failure, and is as at first once it
     /// has been up for ten seconds.

@@ -39,10 +39,32 @@ pub(crate) struct LinkStage {
     pub(crate) name: String,
     pub(crate) ends: [usize; 2],
     state: Mutex<LinkState>,
-    /// The session of each end, while it is ready.
-    pub(crate) sessions: [watch::Sender<Option<Session>>; 2],
+    /// What each end knows of the process at the other.
+    pub(crate) peers: [watch::Sender<Peering>; 2],
     /// Tells the plugin's supervisor that `start_at` has changed.
     pub(crate) restarted: tokio::sync::Notify,
+}
+
+/// What one end of a link knows of the process at the other.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Peering {
+    /// It is starting, or is down until it is started again.
+    #[default]
+    Awaited,
+    /// It is there, and the session with it was ready.
+    Up(Session),
+    /// It is down for this reason, and only the plan can start it again.
+    Down(Arc<str>),
+}
+
+impl Peering {
+    /// The session, while it goes on.
+    pub(crate) fn live(&self) -> Option<&Session> {
+        match self {
+            Peering::Up(session) if session.end().is_none() => Some(session),
+            _ => None,
+        }
+    }
 }
 
 pub(crate) struct LinkState {
@@ -74,7 +96,7 @@ impl LinkStage {
                 exhausts: 0,
                 doorbells: 0,
             }),
-            sessions: [watch::Sender::new(None), watch::Sender::new(None)],
+            peers: Default::default(),
             restarted: tokio::sync::Notify::new(),
         }
     }

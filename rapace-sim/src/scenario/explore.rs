@@ -5,8 +5,6 @@ use super::run::Verdict;
 use super::services::Services;
 use crate::fault::{Fault, What, When};
 use crate::link::LinkKind;
-use crate::program::Restart;
-use crate::time::Nanos;
 use crate::trace::Happening;
 
 /// A process with more events or stores than this is not explored further: the scenario is too long.
@@ -30,10 +28,9 @@ impl Scenario {
     /// that event; a poll of one of its tasks is an event. Over shared memory it also runs it once for
     /// every store, and kills the process right before that.
     ///
-    /// A plugin that is never restarted is restarted here, so that the calls that follow can end. A
-    /// host that dies is not: its plugins must exit.
-    /// The scenario's own expectations do not hold then; what every run is checked for does, each
-    /// call must end, and what was read must be a prefix of what was sent.
+    /// A host that dies is not started again: its plugins must exit. The scenario's own expectations
+    /// do not hold then; what every run is checked for does, each call must end, and what was read
+    /// must be a prefix of what was sent.
     ///
     /// `progress` hears of every run.
     pub fn crash_everywhere(
@@ -42,15 +39,6 @@ impl Scenario {
         services: &Services,
         mut progress: impl FnMut(&Exploration),
     ) -> Exploration {
-        let mut world = self.clone();
-        for plugin in &mut world.plugins {
-            if plugin.restart == Restart::Never {
-                plugin.restart = Restart::Backoff {
-                    initial: Nanos::from_millis(5),
-                    max: Nanos::from_millis(5),
-                };
-            }
-        }
         let mut all = Exploration::default();
         let plugins = self.plugins.iter().map(|plugin| plugin.name.as_str());
         for name in plugins.chain([HOST]) {
@@ -73,14 +61,7 @@ impl Scenario {
             };
             for moment in moments {
                 let crashes = (1..=MOMENTS_MAX).map(|n| crash(moment(n)));
-                if !self.crash_at(
-                    crashes,
-                    &world,
-                    transport,
-                    services,
-                    &mut all,
-                    &mut progress,
-                ) {
+                if !self.crash_at(crashes, transport, services, &mut all, &mut progress) {
                     all.cut_short.push(process());
                 }
                 if all.failures.len() >= FAILURES_MAX {
@@ -96,7 +77,6 @@ impl Scenario {
     fn crash_at(
         &self,
         crashes: impl Iterator<Item = Fault>,
-        world: &Scenario,
         transport: LinkKind,
         services: &Services,
         all: &mut Exploration,
@@ -105,7 +85,7 @@ impl Scenario {
         for crash in crashes {
             let mut plan = self.plan(self.seed);
             plan.faults.push(crash.clone());
-            let mut verdict = world.run_plan(transport, &plan, services);
+            let mut verdict = self.run_plan(transport, &plan, services);
             let happened = verdict.report.trace.as_ref().is_some_and(|trace| {
                 trace.events.iter().any(|event| {
                     matches!(&event.what, Happening::Fault { fault, .. } if *fault == crash)
