@@ -126,6 +126,7 @@ pub enum FrameKind {
     /// Ping or Pong.
     Ping,
     /// GoAway.
+    #[serde(rename = "goaway")]
     GoAway,
     /// A control verb that this version does not know.
     Unknown,

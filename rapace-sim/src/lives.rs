@@ -82,6 +82,9 @@ pub(crate) fn end(stage: &Arc<Stage>, process: usize, change: ProcessChange) -> 
         state.life.clone()
     };
     life.become_ghost();
+    if change == ProcessChange::Killed {
+        life.note_killed();
+    }
     stage.changed(&life, change);
     let (mut gone, mut forgotten) = (Vec::new(), Vec::new());
     for link in &stage.links {
@@ -271,6 +274,8 @@ fn open(
             inner,
             gate,
             incoming,
+            // Only who has started a process is told how it ended.
+            child: (end == 0).then(|| lives[1].clone()),
             tap: Tap {
                 engine: stage.engine.clone(),
                 recorder: stage.recorder.clone(),

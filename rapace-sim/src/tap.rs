@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rapace_core::frame::Frame;
-use rapace_transport::{FrameSink, FrameSource, Lender, LinkError, LinkInfo, Transport};
+use rapace_transport::{
+    Death, ExitReason, FrameSink, FrameSource, Lender, LinkError, LinkInfo, Transport,
+};
 
 use crate::engine::Engine;
 use crate::engine::process::LifeCell;
@@ -19,6 +21,28 @@ pub(crate) struct Tapped {
     pub(crate) gate: Arc<Gate>,
     /// What carries the bytes that this end reads, if anything does.
     pub(crate) incoming: Option<Carrier>,
+    /// The process at the other end, if this one started it.
+    pub(crate) child: Option<Arc<LifeCell>>,
+}
+
+/// The number of SIGKILL.
+const SIGKILL: i32 = 9;
+
+/// What a host hears of the end of a link: when it was the plugin that was killed, its exit says so,
+/// as `rapace-plugin` finds out in production.
+fn explained(seen: LinkError, child: Option<&Arc<LifeCell>>) -> LinkError {
+    if !child.is_some_and(|child| child.was_killed()) {
+        return seen;
+    }
+    let exit = Some(ExitReason::Signal(SIGKILL));
+    match seen {
+        LinkError::Closed => LinkError::PeerDied(Death {
+            exit,
+            ..Death::seen("connection closed")
+        }),
+        LinkError::PeerDied(death) => LinkError::PeerDied(Death { exit, ..death }),
+        other => other,
+    }
 }
 
 /// Who watches, and what is watched.
@@ -49,12 +73,14 @@ impl Transport for Tapped {
         let sink = TappedSink {
             inner: sink,
             tap: self.tap.clone(),
+            child: self.child.clone(),
         };
         let source = TappedSource {
             inner: source,
             tap: self.tap,
             gate: self.gate,
             incoming: self.incoming,
+            child: self.child,
             ended: false,
         };
         (Box::new(sink), Box::new(source))
@@ -64,11 +90,19 @@ impl Transport for Tapped {
 struct TappedSink {
     inner: Box<dyn FrameSink>,
     tap: Tap,
+    child: Option<Arc<LifeCell>>,
+}
+
+impl TappedSink {
+    fn explained(&self, polled: Poll<Result<(), LinkError>>) -> Poll<Result<(), LinkError>> {
+        polled.map_err(|error| explained(error, self.child.as_ref()))
+    }
 }
 
 impl FrameSink for TappedSink {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        self.inner.poll_ready(cx)
+        let polled = self.inner.poll_ready(cx);
+        self.explained(polled)
     }
 
     fn send(&mut self, frame: Frame) {
@@ -89,14 +123,16 @@ impl FrameSink for TappedSink {
         if self.tap.life.is_dead() {
             return Poll::Ready(Ok(()));
         }
-        self.inner.poll_flush(cx)
+        let polled = self.inner.poll_flush(cx);
+        self.explained(polled)
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         if self.tap.life.is_dead() {
             return Poll::Ready(Ok(()));
         }
-        self.inner.poll_close(cx)
+        let polled = self.inner.poll_close(cx);
+        self.explained(polled)
     }
 }
 
@@ -105,6 +141,7 @@ struct TappedSource {
     tap: Tap,
     gate: Arc<Gate>,
     incoming: Option<Carrier>,
+    child: Option<Arc<LifeCell>>,
     ended: bool,
 }
 
@@ -114,6 +151,7 @@ impl FrameSource for TappedSource {
             return Poll::Pending;
         }
         let polled = self.inner.poll_recv(cx);
+        let polled = polled.map_err(|error| explained(error, self.child.as_ref()));
         let tap = &self.tap;
         match &polled {
             Poll::Ready(Ok(frame)) => {

@@ -120,6 +120,8 @@ pub(crate) struct LifeCell {
     pub(crate) life: u32,
     /// It is a ghost: what it writes goes nowhere.
     dead: AtomicBool,
+    /// It was killed, rather than that it ended by itself.
+    killed: AtomicBool,
     /// How many more bytes or stores get out before it becomes one.
     writes_left: AtomicU64,
 }
@@ -130,6 +132,7 @@ impl LifeCell {
             process,
             life,
             dead: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
             writes_left: AtomicU64::new(NEVER),
         })
     }
@@ -141,6 +144,16 @@ impl LifeCell {
     /// From now on what it writes goes nowhere.
     pub(crate) fn become_ghost(&self) {
         self.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was killed, as its parent learns from the system.
+    pub(crate) fn was_killed(&self) -> bool {
+        self.killed.load(Ordering::Relaxed)
+    }
+
+    /// Its parent is told that it was killed.
+    pub(crate) fn note_killed(&self) {
+        self.killed.store(true, Ordering::Relaxed);
     }
 
     /// Only so many more writes get out.

@@ -226,20 +226,22 @@ fn response(frame: &SentFrame, schema: Option<&MethodSchema>) -> String {
     }
 }
 
-/// The methods of all services that the world's programs serve.
+/// The methods of all services that the world's programs serve, and of the one that every session
+/// does.
 fn methods(stage: &Arc<Stage>) -> BTreeMap<u32, (String, MethodSchema)> {
-    let mut methods = BTreeMap::new();
+    let mut descriptors = vec![rapace_session::introspection()];
     for (process, program) in stage.programs.iter().enumerate() {
         let life = stage.engine.processes()[process].life.clone();
         let kind = crate::engine::tasks::TaskKind::Daemon;
         let here = crate::process::Process::new(stage.clone(), life, kind);
-        for service in &program.services {
-            for method in service(&here).descriptor().methods() {
-                if let Ok(info) = method.info() {
-                    let name = method.spec().full_name();
-                    methods.insert(info.id.0, (name, info.schema.clone()));
-                }
-            }
+        let services = program.services.iter();
+        descriptors.extend(services.map(|service| service(&here).descriptor()));
+    }
+    let mut methods = BTreeMap::new();
+    for method in descriptors.iter().flat_map(|service| service.methods()) {
+        if let Ok(info) = method.info() {
+            let name = method.spec().full_name();
+            methods.insert(info.id.0, (name, info.schema.clone()));
         }
     }
     methods
@@ -350,13 +352,19 @@ fn hello(frame: &SentFrame) -> String {
         return raw(frame);
     };
     format!(
-        "{:?}, {} methods, at most {} bytes, {} channels, {} calls",
+        "{:?}, {}, at most {}, {}, {}",
         hello.role,
-        hello.methods.len(),
-        hello.limits.max_payload_size,
-        hello.limits.max_channels,
-        hello.limits.max_pending_calls
+        counted(hello.methods.len() as u64, "method"),
+        counted(hello.limits.max_payload_size.into(), "byte"),
+        counted(hello.limits.max_channels.into(), "channel"),
+        counted(hello.limits.max_pending_calls.into(), "call"),
     )
+}
+
+/// `1 method`, `2 methods`.
+fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 fn flags(flags: Flags) -> Vec<String> {

@@ -25,6 +25,12 @@ static SCHEMA: Method<(u32,), Option<Bytes>> = Method::new(MethodSpec {
 static DESCRIPTOR: ServiceDescriptor =
     ServiceDescriptor::new("Rapace", "What every rapace peer serves.", &[&SCHEMA]);
 
+/// The service that every session serves besides its own (\[hello.compat\]), for tools that give
+/// names to the methods they see on the wire.
+pub fn introspection() -> &'static ServiceDescriptor {
+    &DESCRIPTOR
+}
+
 pub(crate) struct Introspect {
     methods: Vec<&'static dyn AnyMethod>,
 }

@@ -46,6 +46,7 @@ pub use context::{Cancellation, Context};
 pub use durations::Durations;
 pub use error::{BuildError, CallError, NotSent, SessionEnd, StreamError};
 pub use facet;
+pub use introspect::introspection;
 pub use loan::LoanMut;
 pub use ports::{StreamClosed, StreamSender, Streaming, Tunnel};
 pub use rapace_core::Metadata;
