@@ -187,6 +187,14 @@ pub enum What {
         /// Its name.
         process: String,
     },
+    /// As [`What::Kill`], and of what the process had stored into shared memory and not released,
+    /// exactly these stores have not taken place: a compiler may have put them off.
+    KillLosing {
+        /// Its name.
+        process: String,
+        /// Which of those stores, from 1 with the oldest; a store is one word of 8 bytes.
+        stores: Vec<u32>,
+    },
     /// The process dies after so many more stores into shared memory; on other links at its next
     /// write, of which only so many bytes get out.
     KillAfterStore {
@@ -317,8 +325,9 @@ pub enum DoorbellEffect {
 
 impl What {
     /// All kinds of faults, as [`What::kind`] names them.
-    pub const KINDS: [&'static str; 16] = [
+    pub const KINDS: [&'static str; 17] = [
         "kill",
+        "kill_losing",
         "kill_after_store",
         "restart",
         "hang",
@@ -340,6 +349,7 @@ impl What {
     pub fn kind(&self) -> &'static str {
         match self {
             What::Kill { .. } => "kill",
+            What::KillLosing { .. } => "kill_losing",
             What::KillAfterStore { .. } => "kill_after_store",
             What::Restart { .. } => "restart",
             What::Hang { .. } => "hang",
@@ -358,10 +368,21 @@ impl What {
         }
     }
 
+    /// Whether it ends the current life of this process at once.
+    pub(crate) fn ends(&self, name: &str) -> bool {
+        match self {
+            What::Kill { process }
+            | What::KillLosing { process, .. }
+            | What::Restart { process, .. } => process == name,
+            _ => false,
+        }
+    }
+
     /// The process that it concerns, if it concerns one.
     pub fn process(&self) -> Option<&str> {
         match self {
             What::Kill { process }
+            | What::KillLosing { process, .. }
             | What::KillAfterStore { process, .. }
             | What::Restart { process, .. }
             | What::Hang { process, .. }
@@ -421,6 +442,13 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             What::Kill { process } => write!(f, "kill {process}"),
+            What::KillLosing { process, stores } => {
+                let stores: Vec<String> = stores.iter().map(ToString::to_string).collect();
+                match &*stores {
+                    [] => write!(f, "kill {process} losing no stores"),
+                    _ => write!(f, "kill {process} losing stores {}", stores.join(",")),
+                }
+            }
             What::KillAfterStore { process, stores } => {
                 write!(f, "kill {process} after {stores} more stores")
             }

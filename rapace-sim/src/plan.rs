@@ -378,7 +378,11 @@ mod tests {
             assert!(kinds.len() < 14, "seed {seed} uses {kinds:?}");
             all.extend(kinds);
         }
-        assert_eq!(all, What::KINDS.into_iter().collect());
+        // What is lost with a killed process is drawn where it dies; explorations say it exactly.
+        let drawn = What::KINDS
+            .into_iter()
+            .filter(|kind| *kind != "kill_losing");
+        assert_eq!(all, drawn.collect());
     }
 
     #[test]

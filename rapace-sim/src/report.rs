@@ -36,6 +36,13 @@ pub struct Report {
     /// [`Tear`](crate::shm::Tear).
     #[serde(default)]
     pub unreleased: usize,
+    /// Which of the stores that a process had not released when [`What::KillLosing`] killed it lie
+    /// where somebody looked afterwards, in the order of those looks: only of these does it matter
+    /// whether they took place.
+    ///
+    /// [`What::KillLosing`]: crate::What::KillLosing
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreleased_seen: Vec<u32>,
     /// How long it took, in virtual time.
     pub virtual_time: Nanos,
     /// What happened, if it was kept: see [`WorldBuilder::trace`](crate::WorldBuilder::trace).

@@ -90,8 +90,7 @@ impl Run {
                     }
                 }
                 When::Store { process, n } => {
-                    let dies = matches!(fault.what, What::Kill { .. } | What::Restart { .. })
-                        && fault.what.process() == Some(process);
+                    let dies = fault.what.ends(process);
                     if let Some(process) = self.stage.process(process) {
                         let store = AwaitedStore {
                             n: *n,
@@ -186,6 +185,10 @@ impl Run {
         let now = stage.engine.now();
         match what {
             What::Kill { .. } => {
+                lives::end(stage, process, ProcessChange::Killed);
+            }
+            What::KillLosing { stores, .. } => {
+                stage.engine.processes()[process].life.lose(stores);
                 lives::end(stage, process, ProcessChange::Killed);
             }
             What::KillAfterStore { stores, .. } => {

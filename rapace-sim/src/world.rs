@@ -290,8 +290,7 @@ impl WorldBuilder {
                 return None;
             };
             // Only who dies himself can be kept from sending.
-            let dies = matches!(what, What::Kill { .. } | What::Restart { .. })
-                && what.process() == Some(from);
+            let dies = what.ends(from);
             Some(Awaited {
                 process: index(from)?,
                 kind: *kind,
@@ -327,10 +326,18 @@ impl WorldBuilder {
             frames: recorder.frames(),
             stores: stores(stage),
             unreleased: stage.unreleased.load(std::sync::atomic::Ordering::Relaxed),
+            unreleased_seen: unreleased_seen(stage),
             virtual_time: Nanos(stage.engine.now()),
             trace,
         }
     }
+}
+
+/// Which of the stores that [`What::KillLosing`] speaks of were looked at afterwards.
+fn unreleased_seen(stage: &Stage) -> Vec<u32> {
+    let processes = stage.engine.processes();
+    let seen = processes.iter().map(|state| state.cell.last_stores_seen());
+    seen.flatten().collect()
 }
 
 /// Stores of each process into shared memory.

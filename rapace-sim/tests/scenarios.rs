@@ -132,9 +132,13 @@ fn snapshots_hold_no_path_and_no_address() {
     }
 }
 
-/// Scenarios that are short enough to be crashed everywhere in a moment. Over shared memory every
-/// store is a moment, too, also those of payloads: only those with small ones are tried there.
-const CRASHED_EVERYWHERE: [(&str, bool); 8] = [
+/// Scenarios that are short enough to be crashed everywhere in a moment: each plugin, and the host.
+/// Over shared memory every store is a moment, too, also those of payloads: only those with small
+/// ones are tried there.
+const CRASHED_EVERYWHERE: [(&str, bool); 11] = [
+    ("plugin_calls_its_host", true),
+    ("host_dies", true),
+    ("down_for_good", true),
     ("crash_with_request_under_way", true),
     ("crash_in_stream_from_plugin", true),
     ("crash_in_half_closed_tunnel", false),
@@ -162,10 +166,13 @@ fn every_process_may_crash_before_any_event() {
             }
             assert!(all.cut_short.is_empty(), "{name} is too long for this");
             assert!(all.runs > 5, "{name}: only {} crash points", all.runs);
+            assert_eq!(all.thinned, 0, "{name}: not every subset was tried");
             println!(
-                "{name} over {}: {} crash points",
+                "{name} over {}: {} crash points, {} runs, up to {} unreleased words",
                 transport.name(),
-                all.runs
+                all.moments,
+                all.runs,
+                all.unreleased_max
             );
         }
     }

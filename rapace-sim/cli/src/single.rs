@@ -70,12 +70,19 @@ fn once(scenario: &Scenario, transport: LinkKind, seed: u64, trace: bool, quiet:
 fn crash_everywhere(scenario: &Scenario, transport: LinkKind) -> bool {
     let all = scenario.crash_everywhere(transport, &Services::standard(), |_| {});
     say!(
-        "{} over {}: {} crash points, {} fail",
+        "{} over {}: {} crash points, {} runs, {} fail",
         scenario.name,
         transport.name(),
+        all.moments,
         all.runs,
         all.failures.len()
     );
+    if all.thinned > 0 {
+        say!(
+            "  {} crash points could lose too much to try every subset of it",
+            all.thinned
+        );
+    }
     for process in &all.cut_short {
         say!("  {process} has more events than are explored");
     }

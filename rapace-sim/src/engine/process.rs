@@ -1,7 +1,8 @@
 //! What the engine knows of a process.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::ready::TaskId;
 
@@ -20,6 +21,17 @@ pub(crate) struct ProcessCell {
     /// The first of its stores that a fault of the plan waits for.
     store_awaited: AtomicU64,
     awaited: Mutex<AwaitedStores>,
+    last: Mutex<LastStores>,
+}
+
+/// The stores that a process had not released when a fault killed it that says which of them did
+/// not take place.
+#[derive(Default)]
+struct LastStores {
+    /// How many there were, over all links of the process.
+    count: u32,
+    /// Those that somebody looked at, in that order.
+    seen: Vec<u32>,
 }
 
 /// A store that a fault of the plan waits for.
@@ -47,7 +59,29 @@ impl ProcessCell {
             stores: AtomicU64::new(0),
             store_awaited: AtomicU64::new(NEVER),
             awaited: Mutex::default(),
+            last: Mutex::default(),
         })
+    }
+
+    fn last(&self) -> MutexGuard<'_, LastStores> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So many more stores were not released; the number of the first of them.
+    pub(crate) fn count_last_stores(&self, stores: usize) -> u32 {
+        let mut last = self.last();
+        let first = last.count + 1;
+        last.count += stores as u32;
+        first
+    }
+
+    /// Somebody looked where this store was to be seen.
+    pub(crate) fn last_store_seen(&self, store: u32) {
+        self.last().seen.push(store);
+    }
+
+    pub(crate) fn last_stores_seen(&self) -> Vec<u32> {
+        self.last().seen.clone()
     }
 
     fn awaited(&self) -> MutexGuard<'_, AwaitedStores> {
@@ -122,6 +156,8 @@ pub(crate) struct LifeCell {
     dead: AtomicBool,
     /// It was killed, rather than that it ended by itself.
     killed: AtomicBool,
+    /// Which of its unreleased stores its death takes back, if the plan says so.
+    loses: OnceLock<BTreeSet<u32>>,
     /// How many more bytes or stores get out before it becomes one.
     writes_left: AtomicU64,
 }
@@ -133,6 +169,7 @@ impl LifeCell {
             life,
             dead: AtomicBool::new(false),
             killed: AtomicBool::new(false),
+            loses: OnceLock::new(),
             writes_left: AtomicU64::new(NEVER),
         })
     }
@@ -154,6 +191,16 @@ impl LifeCell {
     /// Its parent is told that it was killed.
     pub(crate) fn note_killed(&self) {
         self.killed.store(true, Ordering::Relaxed);
+    }
+
+    /// Its death takes back these of its unreleased stores.
+    pub(crate) fn lose(&self, stores: &[u32]) {
+        // It dies at once, so that nobody can say it twice.
+        let _ = self.loses.set(stores.iter().copied().collect());
+    }
+
+    pub(crate) fn loses(&self) -> Option<&BTreeSet<u32>> {
+        self.loses.get()
     }
 
     /// Only so many more writes get out.

@@ -1,11 +1,15 @@
 //! Crashes at every single event of a scenario, and at every store into shared memory.
 
+use std::collections::BTreeMap;
+
 use super::model::{HOST, Scenario};
 use super::run::Verdict;
 use super::services::Services;
 use crate::fault::{Fault, What, When};
 use crate::link::LinkKind;
-use crate::trace::Happening;
+use crate::report::Report;
+use crate::shm::explore::{Look, explore_moment};
+use crate::trace::{Happening, Trace};
 
 /// A process with more events or stores than this is not explored further: the scenario is too long.
 const MOMENTS_MAX: u64 = 5_000;
@@ -15,8 +19,16 @@ const FAILURES_MAX: usize = 8;
 /// What came of [`Scenario::crash_everywhere`].
 #[derive(Clone, Debug, Default)]
 pub struct Exploration {
-    /// How many runs it took: one for each crash point.
+    /// How many runs it took: one for each crash point, and over shared memory one for each loss
+    /// that the survivors can notice.
     pub runs: u64,
+    /// At how many moments a process was killed.
+    pub moments: u64,
+    /// The most words of shared memory that a process had stored and not released when it died.
+    pub unreleased_max: usize,
+    /// Moments at which the survivors looked at so many of those that only some of their subsets
+    /// were run: see [`explore_stores`](crate::shm::explore_stores).
+    pub thinned: u64,
     /// What went wrong, with the plan that shows it.
     pub failures: Vec<Verdict>,
     /// Processes that had more events or stores than were explored.
@@ -24,9 +36,10 @@ pub struct Exploration {
 }
 
 impl Scenario {
-    /// Runs the scenario once for every event of every process, and kills the process right before
-    /// that event; a poll of one of its tasks is an event. Over shared memory it also runs it once for
-    /// every store, and kills the process right before that.
+    /// Runs the scenario once for every event of every process, the host's too, and kills the
+    /// process right before that event; a poll of one of its tasks is an event. Over shared memory
+    /// it is also killed right before every store, and may lose every subset of the words that it
+    /// had stored and not released, as [`explore_stores`](crate::shm::explore_stores) does it.
     ///
     /// A host that dies is not started again: its plugins must exit. The scenario's own expectations
     /// do not hold then; what every run is checked for does, each call must end, and what was read
@@ -39,69 +52,90 @@ impl Scenario {
         services: &Services,
         mut progress: impl FnMut(&Exploration),
     ) -> Exploration {
-        let mut all = Exploration::default();
+        let mut explorer = Explorer {
+            scenario: self,
+            transport,
+            services,
+            all: Exploration::default(),
+            progress: &mut progress,
+        };
         let plugins = self.plugins.iter().map(|plugin| plugin.name.as_str());
         for name in plugins.chain([HOST]) {
-            let process = || name.to_owned();
-            let event = |n| When::Event {
-                process: process(),
-                n,
-            };
-            let store = |n| When::Store {
-                process: process(),
-                n,
-            };
-            let crash = |when| Fault {
-                when,
-                what: What::Kill { process: process() },
-            };
-            let moments: &[&dyn Fn(u64) -> When] = match transport {
-                LinkKind::Shm => &[&event, &store],
-                _ => &[&event],
-            };
-            for moment in moments {
-                let crashes = (1..=MOMENTS_MAX).map(|n| crash(moment(n)));
-                if !self.crash_at(crashes, transport, services, &mut all, &mut progress) {
-                    all.cut_short.push(process());
-                }
-                if all.failures.len() >= FAILURES_MAX {
-                    return all;
-                }
+            explorer.before_events(name);
+            if transport == LinkKind::Shm {
+                explorer.before_stores(name);
+            }
+            if explorer.all.failures.len() >= FAILURES_MAX {
+                break;
             }
         }
-        all
+        explorer.all
+    }
+}
+
+struct Explorer<'s> {
+    scenario: &'s Scenario,
+    transport: LinkKind,
+    services: &'s Services,
+    all: Exploration,
+    progress: &'s mut dyn FnMut(&Exploration),
+}
+
+impl Explorer<'_> {
+    /// One run with this crash.
+    fn run(&mut self, process: &str, crash: Fault) -> Report {
+        let mut plan = self.scenario.plan(self.scenario.seed);
+        plan.faults.push(crash);
+        let mut verdict = self.scenario.run_plan(self.transport, &plan, self.services);
+        self.all.runs += 1;
+        verdict.problems = essential(self.scenario, &verdict, process);
+        let report = verdict.report.clone();
+        if !verdict.is_ok() {
+            self.all.failures.push(verdict);
+        }
+        (self.progress)(&self.all);
+        report
     }
 
-    /// One run for each of these crashes until one does not happen any more; false when all of them
-    /// happened.
-    fn crash_at(
-        &self,
-        crashes: impl Iterator<Item = Fault>,
-        transport: LinkKind,
-        services: &Services,
-        all: &mut Exploration,
-        progress: &mut impl FnMut(&Exploration),
-    ) -> bool {
-        for crash in crashes {
-            let mut plan = self.plan(self.seed);
-            plan.faults.push(crash.clone());
-            let mut verdict = self.run_plan(transport, &plan, services);
-            let happened = verdict.report.trace.as_ref().is_some_and(|trace| {
+    fn before_events(&mut self, process: &str) {
+        for n in 1..=MOMENTS_MAX {
+            let crash = Fault {
+                when: When::Event {
+                    process: process.to_owned(),
+                    n,
+                },
+                what: What::Kill {
+                    process: process.to_owned(),
+                },
+            };
+            let report = self.run(process, crash.clone());
+            let happened = report.trace.as_ref().is_some_and(|trace| {
                 trace.events.iter().any(|event| {
                     matches!(&event.what, Happening::Fault { fault, .. } if *fault == crash)
                 })
             });
-            all.runs += 1;
-            verdict.problems = essential(self, &verdict, crash.what.process().unwrap_or(HOST));
-            if !verdict.is_ok() {
-                all.failures.push(verdict);
+            if !happened || self.all.failures.len() >= FAILURES_MAX {
+                return;
             }
-            progress(all);
-            if !happened || all.failures.len() >= FAILURES_MAX {
-                return true;
-            }
+            self.all.moments += 1;
         }
-        false
+        self.all.cut_short.push(process.to_owned());
+    }
+
+    fn before_stores(&mut self, process: &str) {
+        for n in 1..=MOMENTS_MAX {
+            let moment = explore_moment(process, n, self.scenario.seed, |crash| {
+                let look = Look::of(&self.run(process, crash));
+                look.filter(|_| self.all.failures.len() < FAILURES_MAX)
+            });
+            self.all.unreleased_max = self.all.unreleased_max.max(moment.unreleased);
+            self.all.thinned += u64::from(moment.thinned);
+            if moment.runs == 0 || self.all.failures.len() >= FAILURES_MAX {
+                return;
+            }
+            self.all.moments += 1;
+        }
+        self.all.cut_short.push(process.to_owned());
     }
 }
 
@@ -109,6 +143,9 @@ impl Scenario {
 fn essential(scenario: &Scenario, verdict: &Verdict, crashed: &str) -> Vec<String> {
     let report = &verdict.report;
     let mut problems: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
+    if let Some(trace) = &report.trace {
+        problems.extend(unended(trace));
+    }
     for (call, outcomes) in scenario.calls.iter().zip(&verdict.outcomes) {
         let (ended, made) = (outcomes.len() as u64, call.total());
         // Who dies before it has begun to call has nothing to end; and nobody outlives the host.
@@ -122,4 +159,27 @@ fn essential(scenario: &Scenario, verdict: &Verdict, crashed: &str) -> Vec<Strin
         }
     }
     problems
+}
+
+/// Calls that were begun and never ended, in whichever process.
+fn unended(trace: &Trace) -> Vec<String> {
+    let mut open = BTreeMap::new();
+    for event in &trace.events {
+        if let Happening::Call {
+            process,
+            call,
+            label,
+            outcome,
+        } = &event.what
+        {
+            match outcome {
+                None => open.insert(
+                    *call,
+                    format!("call {call} `{label}` of {process} never ended"),
+                ),
+                Some(_) => open.remove(call),
+            };
+        }
+    }
+    open.into_values().collect()
 }

@@ -25,9 +25,10 @@ enum Value {
     Span(Nanos),
     Number(u64),
     Kind(FrameKind),
+    List(Vec<u32>),
 }
 
-use Value::{Kind, Name, Number, Span};
+use Value::{Kind, List, Name, Number, Span};
 
 const WHENS: &[Form<When>] = &[
     Form {
@@ -86,6 +87,20 @@ const WHATS: &[Form<What>] = &[
             [Name(process)] => Some(What::Kill {
                 process: process.clone(),
             }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "kill PROCESS losing no stores",
+        make: |v| match v {
+            [Name(process)] => Some(losing(process, &[])),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "kill PROCESS losing stores LIST",
+        make: |v| match v {
+            [Name(process), List(stores)] => Some(losing(process, stores)),
             _ => None,
         },
     },
@@ -261,6 +276,13 @@ const WHATS: &[Form<What>] = &[
     },
 ];
 
+fn losing(process: &str, stores: &[u32]) -> What {
+    What::KillLosing {
+        process: process.to_owned(),
+        stores: stores.to_vec(),
+    }
+}
+
 fn doorbell(link: &str, effect: DoorbellEffect, span: Nanos) -> What {
     What::Doorbell {
         link: link.to_owned(),
@@ -388,6 +410,7 @@ fn spoken(part: &str) -> String {
         "PROCESS" => "the name of a process".to_owned(),
         "LINK" => "the name of a link".to_owned(),
         "KIND" => "a kind of frame".to_owned(),
+        "LIST" => "a list of numbers such as 1,4,7".to_owned(),
         word => format!("`{word}`"),
     }
 }
@@ -401,6 +424,13 @@ fn fill(part: &str, word: &str) -> Result<Option<Value>, String> {
                 None => word.replace('_', "").parse(),
             };
             Number(parsed.map_err(|_| format!("`{word}` is no number"))?)
+        }
+        "LIST" => {
+            let numbers = word.split(',').map(|part| part.parse().ok());
+            let numbers: Option<Vec<u32>> = numbers.collect();
+            List(numbers.ok_or_else(|| {
+                format!("`{word}` is no list of numbers; write them without spaces: 1,4,7")
+            })?)
         }
         "PROCESS" | "LINK" => Name(word.to_owned()),
         "KIND" => {
@@ -488,11 +518,27 @@ mod tests {
         assert!(seen > 1_000);
     }
 
+    /// What no seed draws.
+    #[test]
+    fn faults_that_only_people_and_explorations_say_are_read_as_they_are_printed() {
+        for text in [
+            "before store 17 of images: kill images losing stores 1,4,12",
+            "before store 17 of images: kill images losing no stores",
+        ] {
+            let fault: Fault = text
+                .parse()
+                .unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(fault.to_string(), text);
+        }
+    }
+
     #[test]
     fn what_cannot_be_read_says_which_form_was_meant() {
         let cases = [
             ("at 20ms: hang images", "`for` is missing"),
             ("at 20ms: hang images for soon", "span of time"),
+            ("at 20ms: kill a losing stores 1,b", "is no list of numbers"),
+            ("at 20ms: kill a losing stores", "1,4,7 is missing"),
             ("at 20ms: kil images", "did you mean `kill`?"),
             ("after a sends respnse 3: kill a", "no kind of frame"),
             ("after a sends response: kill a", "a number is missing"),

@@ -5,6 +5,7 @@
 //! put those off, so that a process that dies may leave any subset of them. Once the other process
 //! has looked, they are settled: what was seen cannot be taken back.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -46,6 +47,17 @@ pub(crate) struct Writer {
     unsettled: AtomicBool,
     corrupted: AtomicBool,
     log: Mutex<Log>,
+    /// What its death left may be looked at, and that is written down.
+    watched: AtomicBool,
+    unseen: Mutex<Unseen>,
+}
+
+/// The places of stores that a death may have taken back, until somebody looks there.
+#[derive(Default)]
+struct Unseen {
+    /// By the address of the memory, which is alive below, and the word in it.
+    stores: BTreeMap<(usize, usize), Vec<u32>>,
+    memories: Vec<Arc<Words>>,
 }
 
 #[derive(Default)]
@@ -73,6 +85,8 @@ impl Writer {
             unsettled: AtomicBool::new(false),
             corrupted: AtomicBool::new(false),
             log: Mutex::default(),
+            watched: AtomicBool::new(false),
+            unseen: Mutex::default(),
         })
     }
 
@@ -185,11 +199,11 @@ impl Writer {
     pub(crate) fn tear(&self, tear: Tear, seed: u64, label: u64) -> usize {
         self.unsettled.store(false, Ordering::Relaxed);
         let unreleased = std::mem::take(&mut self.log().unreleased);
-        let stores: Vec<(&Words, usize, u64)> = unreleased
+        let stores: Vec<(&Arc<Words>, usize, u64)> = unreleased
             .iter()
             .flat_map(|run| {
                 let old = run.old.iter().enumerate();
-                old.map(|(index, old)| (&*run.words, run.first + index, *old))
+                old.map(|(index, old)| (&run.words, run.first + index, *old))
             })
             .collect();
         // A word may have been stored twice: everything is taken back, newest first, and then what
@@ -200,12 +214,60 @@ impl Writer {
             .map(|(words, word, old)| words.swap(*word, *old))
             .collect();
         new.reverse();
+        let first = match self.life.loses() {
+            Some(_) => self.life.process.count_last_stores(stores.len()),
+            None => 0,
+        };
         for (index, ((words, word, _), new)) in stores.iter().zip(new).enumerate() {
-            if tear.keeps(index, seed, label) {
+            let stays = match self.life.loses() {
+                Some(lost) => {
+                    let number = first + index as u32;
+                    self.watch(words, *word, number);
+                    !lost.contains(&number)
+                }
+                // Who ends by itself makes all of its stores.
+                None if !self.life.was_killed() => true,
+                None => tear.keeps(index, seed, label),
+            };
+            if stays {
                 words.swap(*word, new);
             }
         }
         stores.len()
+    }
+
+    fn unseen(&self) -> MutexGuard<'_, Unseen> {
+        self.unseen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes down when somebody looks at this word.
+    fn watch(&self, words: &Arc<Words>, word: usize, store: u32) {
+        let mut unseen = self.unseen();
+        let place = (Arc::as_ptr(words).addr(), word);
+        unseen.stores.entry(place).or_default().push(store);
+        if !unseen
+            .memories
+            .iter()
+            .any(|known| Arc::ptr_eq(known, words))
+        {
+            unseen.memories.push(words.clone());
+        }
+        self.watched.store(true, Ordering::Relaxed);
+    }
+
+    /// The other end looks at so many words.
+    fn looked_at(&self, words: &Arc<Words>, first: usize, count: usize) {
+        self.settle();
+        if !self.watched.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut unseen = self.unseen();
+        for word in first..first + count {
+            let place = (Arc::as_ptr(words).addr(), word);
+            for store in unseen.stores.remove(&place).into_iter().flatten() {
+                self.life.process.last_store_seen(store);
+            }
+        }
     }
 }
 
@@ -262,9 +324,9 @@ impl Mapping {
         }
     }
 
-    fn looked_at(&self) {
+    fn looked_at(&self, first: usize, count: usize) {
         if !self.writable {
-            self.owner.settle();
+            self.owner.looked_at(&self.words, first, count);
         }
     }
 }
@@ -275,7 +337,7 @@ impl Memory for Mapping {
     }
 
     fn load(&self, at: usize, _: Ordering) -> u64 {
-        self.looked_at();
+        self.looked_at(at / 8, 1);
         self.words.load(at / 8)
     }
 
@@ -291,7 +353,7 @@ impl Memory for Mapping {
     }
 
     fn read(&self, at: usize, out: &mut [u8]) {
-        self.looked_at();
+        self.looked_at(at / 8, (at % 8 + out.len()).div_ceil(8));
         let mut at = at;
         let mut left = out;
         while !left.is_empty() {

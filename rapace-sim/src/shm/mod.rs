@@ -7,7 +7,7 @@
 //! | `bell` | doorbells that come late, merged or twice |
 //! | `control` | the control channel: further memory, hang-up |
 //! | `platform` | clock, alarm and spinning in virtual time |
-//! | `explore` | death at every store, with every subset of what was not released: [`explore_stores`] |
+//! | `explore`, `losses` | death at every store, with every subset of what was not released: [`explore_stores`] |
 //!
 //! What is simulated: the order of polls, deaths between any two stores, rings and control messages;
 //! stores that a compiler put off and that a dead process therefore never made; wake-ups that come
@@ -21,7 +21,8 @@
 
 pub(crate) mod bell;
 pub(crate) mod control;
-mod explore;
+pub(crate) mod explore;
+mod losses;
 pub(crate) mod memory;
 mod platform;
 #[cfg(test)]
@@ -45,7 +46,7 @@ use crate::engine::process::LifeCell;
 use crate::fault::DoorbellEffect;
 use crate::time::Nanos;
 
-pub use explore::{StoreExploration, StoreFailure, explore_stores};
+pub use explore::{StoreExploration, explore_stores};
 
 /// The shape of a link over shared memory; of both of its lanes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
