@@ -72,6 +72,51 @@ pub enum When {
         /// Which store, from 1.
         n: u64,
     },
+    /// As [`When::Store`], counted from 1 after something else: `before store 17 of images after
+    /// images sends its response 3` is within the publication of that response, since a process
+    /// stores a frame after it has given it to its transport.
+    StoreAfter {
+        /// The name of the process that stores.
+        process: String,
+        /// Which store, from 1.
+        n: u64,
+        /// What begins the count.
+        since: Since,
+    },
+}
+
+impl When {
+    /// The processes that it waits for.
+    pub fn processes(&self) -> Vec<&str> {
+        match self {
+            When::At(_) => Vec::new(),
+            When::Event { process, .. } | When::Store { process, .. } => vec![process],
+            When::Frame { from, .. } => vec![from],
+            When::StoreAfter { process, since, .. } => match since {
+                Since::At(_) => vec![process],
+                Since::Frame { from, .. } => vec![process, from],
+            },
+        }
+    }
+}
+
+/// What stores are counted from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Since {
+    /// A point in virtual time.
+    At(Nanos),
+    /// The moment at which a process gives the `n`-th frame of a kind to its transport, counted as
+    /// by [`When::Frame`].
+    Frame {
+        /// The name of the sending process.
+        from: String,
+        /// What counts.
+        #[serde(default)]
+        kind: FrameKind,
+        /// Which frame, from 1.
+        n: u64,
+    },
 }
 
 /// Whether something happens before or after what it waits for.
@@ -434,6 +479,18 @@ impl fmt::Display for When {
                 write!(f, "{moment} {from} sends its {kind} {n}")
             }
             When::Store { process, n } => write!(f, "before store {n} of {process}"),
+            When::StoreAfter { process, n, since } => {
+                write!(f, "before store {n} of {process} after {since}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Since::At(at) => write!(f, "{at}"),
+            Since::Frame { from, kind, n } => write!(f, "{from} sends its {kind} {n}"),
         }
     }
 }

@@ -7,8 +7,8 @@ use rapace_session::TableSizes;
 
 use crate::engine::agenda::Event;
 use crate::engine::executor::{Next, Rules};
-use crate::engine::process::{AwaitedStore, NEVER};
-use crate::fault::{What, When};
+use crate::engine::process::{AwaitedStore, NEVER, ProcessCell};
+use crate::fault::{Since, What, When};
 use crate::link::{LinkKind, LiveLink};
 use crate::lives;
 use crate::plan::Plan;
@@ -90,22 +90,51 @@ impl Run {
                     }
                 }
                 When::Store { process, n } => {
-                    let dies = fault.what.ends(process);
-                    if let Some(process) = self.stage.process(process) {
-                        let store = AwaitedStore {
-                            n: *n,
-                            fault: at,
-                            dies,
-                        };
-                        self.stage.engine.processes()[process]
-                            .cell
-                            .await_store(store);
+                    if let Some((cell, store)) = self.stores_of(process, *n, at) {
+                        cell.await_store(store);
                     }
                 }
-                When::Frame { .. } => {}
+                When::StoreAfter {
+                    since: Since::At(time),
+                    ..
+                } => {
+                    let count = Event::CountStores(at);
+                    self.stage.engine.agenda.enter(time.0, count);
+                }
+                When::StoreAfter {
+                    since: Since::Frame { .. },
+                    ..
+                }
+                | When::Frame { .. } => {}
             }
         }
         self.await_events();
+    }
+
+    /// The `n`-th store of a process, for a fault that awaits it.
+    fn stores_of(
+        &self,
+        process: &str,
+        n: u64,
+        fault: usize,
+    ) -> Option<(Arc<ProcessCell>, AwaitedStore)> {
+        let store = AwaitedStore {
+            n,
+            fault,
+            dies: self.plan.faults[fault].what.ends(process),
+        };
+        let process = self.stage.process(process)?;
+        Some((self.stage.engine.processes()[process].cell.clone(), store))
+    }
+
+    /// A fault counts the stores of its process from now on.
+    fn count_stores(&self, fault: usize) {
+        if self.phase == Phase::Running
+            && let When::StoreAfter { process, n, .. } = &self.plan.faults[fault].when
+            && let Some((cell, store)) = self.stores_of(process, *n, fault)
+        {
+            cell.await_further_store(store);
+        }
     }
 
     fn await_events(&self) {
@@ -407,6 +436,7 @@ impl Rules for Run {
         let stage = &self.stage;
         match event {
             Event::Fault(at) => self.fault(at),
+            Event::CountStores(at) => self.count_stores(at),
             Event::Resume(process) => {
                 let life = {
                     let mut processes = stage.engine.processes();

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::engine::executor::Executor;
-use crate::fault::{Fault, Moment, What, When};
+use crate::engine::process::{AwaitedStore, ProcessCell, ProcessState};
+use crate::fault::{Fault, Moment, Since, What, When};
 use crate::link::LinkConfig;
 use crate::lives;
 use crate::panics::Quiet;
@@ -16,7 +17,7 @@ use crate::run::{Deadlines, Run};
 use crate::stage::{Entered, LinkStage, Stage};
 use crate::time::Nanos;
 use crate::trace::decode;
-use crate::trace::record::{Awaited, Recorder};
+use crate::trace::record::{Awaited, Recorder, Then};
 
 /// A world of hosts and plugins; start with [`World::builder`].
 #[derive(Debug)]
@@ -241,14 +242,11 @@ impl WorldBuilder {
             let ends = ends.each_ref().map(|end| index(end).unwrap_or(usize::MAX));
             LinkStage::new(name.clone(), ends, config.clone())
         });
-        let awaited = self.awaited(&index);
+        let cells: Vec<Arc<ProcessCell>> = (0..names.len()).map(ProcessCell::new).collect();
+        let awaited = self.awaited(&index, &cells);
         let recorder = Arc::new(Recorder::new(self.trace, names.len(), awaited));
-        {
-            let mut processes = engine.processes();
-            for at in 0..names.len() {
-                processes.push(crate::engine::process::ProcessState::new(at));
-            }
-        }
+        let states = cells.into_iter().map(ProcessState::new);
+        engine.processes().extend(states);
         let programs = self.processes.iter().map(|one| one.1.clone()).collect();
         let stage = Stage::new(
             engine.clone(),
@@ -276,28 +274,51 @@ impl WorldBuilder {
         report
     }
 
-    /// The faults that wait for frames.
-    fn awaited(&self, index: &dyn Fn(&str) -> Option<usize>) -> Vec<Awaited> {
+    /// The frames that faults wait for.
+    fn awaited(
+        &self,
+        index: &dyn Fn(&str) -> Option<usize>,
+        cells: &[Arc<ProcessCell>],
+    ) -> Vec<Awaited> {
         let faults = self.plan.faults.iter().enumerate();
-        let awaited = faults.filter_map(|(fault, Fault { when, what })| {
-            let When::Frame {
+        let awaited = faults.filter_map(|(fault, Fault { when, what })| match when {
+            When::Frame {
                 from,
                 kind,
                 n,
                 moment,
-            } = when
-            else {
-                return None;
-            };
-            // Only who dies himself can be kept from sending.
-            let dies = what.ends(from);
-            Some(Awaited {
-                process: index(from)?,
-                kind: *kind,
-                n: *n,
-                moment: if dies { *moment } else { Moment::After },
-                fault,
-            })
+            } => {
+                // Only who dies himself can be kept from sending.
+                let moment = if what.ends(from) {
+                    *moment
+                } else {
+                    Moment::After
+                };
+                Some(Awaited {
+                    process: index(from)?,
+                    kind: *kind,
+                    n: *n,
+                    then: Then::Fault { fault, moment },
+                })
+            }
+            When::StoreAfter {
+                process,
+                n: store,
+                since: Since::Frame { from, kind, n },
+            } => {
+                let store = AwaitedStore {
+                    n: *store,
+                    fault,
+                    dies: what.ends(process),
+                };
+                Some(Awaited {
+                    process: index(from)?,
+                    kind: *kind,
+                    n: *n,
+                    then: Then::Stores(cells.get(index(process)?)?.clone(), store),
+                })
+            }
+            _ => None,
         });
         awaited.collect()
     }

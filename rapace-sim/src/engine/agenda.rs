@@ -33,6 +33,8 @@ pub(crate) enum Event {
     EndSlow(usize, u64),
     /// A fault of the plan is due.
     Fault(usize),
+    /// From now on the stores are counted of which a fault of the plan awaits one.
+    CountStores(usize),
     /// A freeze of a link ends, unless it was frozen anew.
     Thaw(usize, u64),
     /// A link can allocate again, unless it was exhausted anew.

@@ -94,6 +94,14 @@ impl ProcessCell {
         self.store_awaited.fetch_min(store.n, Ordering::Relaxed);
     }
 
+    /// As [`ProcessCell::await_store`], for a store that is counted from now on.
+    pub(crate) fn await_further_store(&self, store: AwaitedStore) {
+        self.await_store(AwaitedStore {
+            n: self.stores() + store.n,
+            ..store
+        });
+    }
+
     /// No fault waits for a store any more.
     pub(crate) fn forget_stores(&self) {
         *self.awaited() = AwaitedStores::default();
@@ -276,8 +284,7 @@ pub(crate) struct ProcessState {
 }
 
 impl ProcessState {
-    pub(crate) fn new(index: usize) -> Self {
-        let cell = ProcessCell::new(index);
+    pub(crate) fn new(cell: Arc<ProcessCell>) -> Self {
         ProcessState {
             life: LifeCell::new(cell.clone(), 0),
             cell,

@@ -13,7 +13,7 @@ use super::invocation;
 use super::model::{CallScript, FaultScript, HOST, Party, PluginScript, Read, Scenario, Send};
 use super::sentence;
 use super::services::Services;
-use crate::fault::{Fault, What, When};
+use crate::fault::{Fault, What};
 use crate::link::{LinkConfig, LinkKind};
 use crate::program::Restart;
 
@@ -440,12 +440,7 @@ impl Parser<'_> {
         what: &Field<'_, '_>,
     ) -> Result<(), Problem> {
         let names = names(plugins);
-        let waits_for = match &fault.when {
-            When::Event { process, .. } | When::Store { process, .. } => Some(process),
-            When::Frame { from, .. } => Some(from),
-            When::At(_) => None,
-        };
-        if let Some(name) = waits_for {
+        for name in fault.when.processes() {
             process(self.word(when, name), name, &names)?;
         }
         if let Some(name) = fault.what.process() {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use super::error::Problem;
-use crate::fault::{DoorbellEffect, Fault, FrameKind, Moment, What, When};
+use crate::fault::{DoorbellEffect, Fault, FrameKind, Moment, Since, What, When};
 use crate::time::Nanos;
 
 /// One way to say something. Words in lower case stand for themselves, those in brackets may be
@@ -54,6 +54,38 @@ const WHENS: &[Form<When>] = &[
             [Number(n), Name(process)] => Some(When::Store {
                 process: process.clone(),
                 n: *n,
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "before store NUMBER of PROCESS after SPAN",
+        make: |v| match v {
+            [Number(n), Name(process), Span(at)] => Some(When::StoreAfter {
+                process: process.clone(),
+                n: *n,
+                since: Since::At(*at),
+            }),
+            _ => None,
+        },
+    },
+    Form {
+        pattern: "before store NUMBER of PROCESS after PROCESS sends [its] KIND NUMBER",
+        make: |v| match v {
+            [
+                Number(n),
+                Name(process),
+                Name(from),
+                Kind(kind),
+                Number(nth),
+            ] => Some(When::StoreAfter {
+                process: process.clone(),
+                n: *n,
+                since: Since::Frame {
+                    from: from.clone(),
+                    kind: *kind,
+                    n: *nth,
+                },
             }),
             _ => None,
         },
@@ -524,6 +556,8 @@ mod tests {
         for text in [
             "before store 17 of images: kill images losing stores 1,4,12",
             "before store 17 of images: kill images losing no stores",
+            "before store 17 of images after 20ms: kill images",
+            "before store 17 of images after host sends its request 2: hang host for 3ms",
         ] {
             let fault: Fault = text
                 .parse()
@@ -544,6 +578,15 @@ mod tests {
             ("after a sends response: kill a", "a number is missing"),
             ("at 20ms: window of link a 5000000000 bytes", "too large"),
             ("at 20ms: cut link a now", "the form is `cut link LINK"),
+            ("before store 1 of a after b: kill a", "`sends` is missing"),
+            (
+                "before store 1 of a after b sends data: kill a",
+                "a number is missing",
+            ),
+            (
+                "before store 1 of a after b sends dota 1: kill a",
+                "no kind of frame",
+            ),
             ("kill a", "needs a colon"),
             ("", "needs a colon"),
             (":", "say one of"),

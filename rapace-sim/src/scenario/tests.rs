@@ -129,6 +129,15 @@ fn errors_show_the_place_and_what_was_expected() {
         ("fails = [\"peer died\", \"not sent\"]\n", ""),
         ("response 3", "respnse 3"),
         ("after images sends", "after imges sends"),
+        (
+            "after images sends response 3",
+            "before store 17 of images after imges sends response 3",
+        ),
+        (
+            "after images sends response 3",
+            "before store 17 of images after the next response",
+        ),
+        ("restart images after 20ms", "kill images losing stores 1,x"),
         ("restart images after 20ms", "restart images later"),
         ("restart images after 20ms", "reboot images"),
         ("restart images after 20ms", "cut link host"),

@@ -5,7 +5,7 @@
 //! read.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use rapace_core::control::Verb;
@@ -14,6 +14,7 @@ use rapace_core::{ChannelId, Flags, MethodId};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_64_with_seed};
 
 use super::{CallEnd, LinkChange, ProcessChange, TraceHash};
+use crate::engine::process::{AwaitedStore, ProcessCell};
 use crate::fault::{FrameKind, Moment};
 use crate::oracle::WireWatch;
 use crate::report::Oracle;
@@ -78,13 +79,21 @@ pub(crate) struct Route {
 }
 
 /// A frame of the plan that a fault waits for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(crate) struct Awaited {
     pub(crate) process: usize,
     pub(crate) kind: FrameKind,
     pub(crate) n: u64,
-    pub(crate) moment: Moment,
-    pub(crate) fault: usize,
+    pub(crate) then: Then,
+}
+
+/// What comes of a frame that was awaited.
+#[derive(Clone)]
+pub(crate) enum Then {
+    /// A fault is due.
+    Fault { fault: usize, moment: Moment },
+    /// From now on the stores of a process are counted, of which one is awaited.
+    Stores(Arc<ProcessCell>, AwaitedStore),
 }
 
 /// Frames on their way in one direction: what must come out is what went in, in order.
@@ -190,8 +199,14 @@ impl Recorder {
                     && (awaited.kind == FrameKind::Any || awaited.kind == kind)
                     && counts[awaited.kind as usize] >= awaited.n;
                 if hit {
-                    inner.due.push(awaited.fault);
-                    swallowed |= awaited.moment == Moment::Before;
+                    match &awaited.then {
+                        Then::Fault { fault, moment } => {
+                            inner.due.push(*fault);
+                            swallowed |= *moment == Moment::Before;
+                        }
+                        // At once: what the transport stores of this very frame counts.
+                        Then::Stores(cell, store) => cell.await_further_store(*store),
+                    }
                 }
                 !hit
             });
