@@ -1,6 +1,6 @@
 //! Calls (PROTOCOL §6) and the identity of channels (§3).
 
-use rapace_core::control::{CancelReason, Features, GoAwayReason};
+use rapace_core::control::{CancelReason, Features, GoAwayReason, Message};
 use rapace_core::envelope::Code;
 use rapace_core::session::{CallOutcome, Event, LinkEnd, OpenError, Response, Role, TableSizes};
 use rapace_core::{ChannelId, Flags, Metadata, Payload};
@@ -513,4 +513,55 @@ fn metadata_beyond_the_peers_payload_limit_is_refused_here() {
     let (why, _) = raw.session.open_call(raw.now, with).expect_err("too long");
     assert!(matches!(why, OpenError::BadMetadata(_)), "{why:?}");
     assert!(raw.sent().is_empty());
+}
+
+/// [call.lost]: a request that never left is told apart from one that the peer may have seen.
+#[test]
+fn a_call_that_was_still_queued_when_the_link_ended_was_never_sent() {
+    for ends in [LinkEnd::Closed, LinkEnd::Io("no more memory".into())] {
+        let mut pair = Pair::ready();
+        pair.call(Side::A, UNARY);
+        pair.run();
+        pair.call(Side::A, UNARY);
+        pair.call(Side::A, SUM);
+        let now = pair.now;
+        pair.a.session.handle_link_closed(now, ends.clone());
+        pair.collect();
+        assert!(!pair.a.session.has_transmit());
+        let ended = format!("Closed: {ends}");
+        assert_eq!(
+            pair.events(Side::A),
+            [
+                format!("CallDone #1 lost: {ends}"),
+                format!("CallDone #3 never sent: {ends}"),
+                format!("CallDone #5 never sent: {ends}"),
+                ended,
+            ]
+        );
+    }
+    let open = |raw: &mut Raw| raw.session.open_call(raw.now, call(UNARY)).expect("opened");
+    // The same when the peer says that it is done.
+    let mut raw = Raw::initiator();
+    open(&mut raw);
+    raw.sent();
+    open(&mut raw);
+    raw.control(&Message::Close {
+        channel: ChannelId::CONTROL,
+        error: None,
+    });
+    assert_eq!(
+        raw.events(),
+        [
+            "CallDone #1 lost: closed by the peer",
+            "CallDone #3 never sent: closed by the peer",
+            "Closed: closed by the peer",
+        ]
+    );
+    assert!(raw.sent().is_empty(), "nobody reads it");
+    // A request that leaves before our own Close may be seen.
+    let mut raw = Raw::initiator();
+    open(&mut raw);
+    raw.session.close(raw.now, "");
+    assert_eq!(raw.events()[0], "CallDone #1 lost: closed by this side");
+    assert_eq!(raw.sent(), ["Request #1 0x11 4B", "Close #0"]);
 }

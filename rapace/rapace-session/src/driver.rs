@@ -28,6 +28,9 @@ const BATCH_BYTES: usize = 256 * 1024;
 const BATCHES_PER_POLL: usize = 4;
 /// How long a peer may take to read the last frames before the link is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the last frames of a peer that takes nothing any more are waited for. The receiving
+/// half ends by itself, usually at once, unless the peer lives and only this side cannot write.
+const LAST_FRAMES_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(crate) struct Driver {
     shared: Arc<Shared>,
@@ -38,6 +41,8 @@ pub(crate) struct Driver {
     link_error: Option<LinkError>,
     /// When to give up flushing the last frames.
     close_by: Option<Time>,
+    /// After a failed write: when to give up waiting for the receiving half to end.
+    lost_by: Option<Time>,
     /// The peer has not said Hello.
     handshaking: bool,
     finished: bool,
@@ -74,6 +79,7 @@ impl Driver {
             turn: Turn::default(),
             link_error: None,
             close_by: None,
+            lost_by: None,
             handshaking: true,
             finished: false,
         }
@@ -106,7 +112,7 @@ impl Driver {
         let timed = self.frames.iter().any(asks_for_time);
         let mut guard = self.shared.lock();
         let state = &mut *guard;
-        let now = if timed || state.core.poll_timeout().is_some() {
+        let now = if timed || state.core.poll_timeout().is_some() || state.link_error.is_some() {
             self.shared.runtime.now()
         } else {
             state.core.now()
@@ -123,9 +129,13 @@ impl Driver {
         if state.core.poll_timeout().is_some_and(|due| due <= now) {
             state.core.handle_timeout(now);
         }
-        // A write fails before the last frames of a dying peer have been read: they come first.
-        if self.link_error.is_none() && exhausted {
-            self.link_error = state.link_error.clone();
+        // A write fails before the last frames of a dying peer have been read: they come first. That
+        // there are none now says little, since those on their way may not be known here yet.
+        if let (Some(failed), None) = (&state.link_error, &self.link_error) {
+            let lost_by = *self.lost_by.get_or_insert(now + LAST_FRAMES_TIMEOUT);
+            if exhausted && lost_by <= now {
+                self.link_error = Some(failed.clone());
+            }
         }
         if let Some(error) = &self.link_error {
             // The calls that this ends ask there how the peer died.
@@ -192,11 +202,13 @@ impl Driver {
         // an earlier turn. What is left of that call's deadline counts from the later one.
         let now = now.max(state.core.now());
         state.transmit(now);
-        if state.core.has_events() || (state.link_error.is_some() && self.link_error.is_none()) {
+        let failed_now = state.link_error.is_some() && self.lost_by.is_none();
+        if state.core.has_events() || (failed_now && self.link_error.is_none()) {
             return true;
         }
         state.end_turn();
-        let next = earliest(state.core.poll_timeout(), self.close_by);
+        let lost_by = self.lost_by.filter(|_| self.link_error.is_none());
+        let next = earliest(state.core.poll_timeout(), earliest(self.close_by, lost_by));
         if next != state.armed {
             state.armed = next;
             self.timer.reset(next);

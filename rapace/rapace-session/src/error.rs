@@ -130,7 +130,7 @@ pub enum CallError {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum NotSent {
-    /// The session was over already.
+    /// The session was over already, or ended before the request left.
     Ended(SessionEnd),
     /// The session is draining: one side announced its end.
     Draining,

@@ -284,6 +284,10 @@ impl State {
         let (Some(driver), Some(sink)) = (&self.driver, &mut self.sink) else {
             return;
         };
+        // A link that has failed to write takes nothing any more: what stays queued was never sent.
+        if self.link_error.is_some() {
+            return;
+        }
         let mut cx = Context::from_waker(driver);
         while self.core.has_transmit() {
             match sink.poll_ready(&mut cx) {

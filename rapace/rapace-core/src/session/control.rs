@@ -147,13 +147,13 @@ impl Session {
     }
 
     fn peer_closed(&mut self, error: Option<String>) {
-        self.transmit.clear();
         let reason = match (error, self.draining.accusation()) {
             (_, Some(accused)) => accused,
             (None, None) if self.draining.is_announced() => CloseReason::Drained,
             (error, None) => CloseReason::PeerClosed(error),
         };
         self.end(reason);
+        self.transmit.clear();
     }
 
     fn receive_go_away(&mut self, reason: GoAwayReason, last_channel: ChannelId, message: String) {

@@ -1,6 +1,8 @@
 //! Cancellation, violations, GoAway, and the end of everything (\[cancel\], \[violation\], \[goaway\],
 //! \[call.lost\]).
 
+use std::collections::BTreeSet;
+
 use super::shortened;
 use super::{
     CallOutcome, CancelCause, CancelReason, CloseReason, Event, GoAwayReason, HandshakeFailure,
@@ -199,10 +201,12 @@ impl Session {
     /// The link has ended: everything under way fails (\[call.lost\]).
     pub fn handle_link_closed(&mut self, now: Time, reason: LinkEnd) {
         self.now = now;
-        self.transmit.clear();
         let idle = self.calls_out.is_empty() && self.calls_in.is_empty() && self.ports.is_empty();
         let reason = match (&self.phase, reason) {
-            (Phase::Closed(_), _) => return,
+            (Phase::Closed(_), _) => {
+                self.transmit.clear();
+                return;
+            }
             (Phase::Hello, end) => CloseReason::Handshake(HandshakeFailure::Link(end)),
             (Phase::Open, end) => match self.draining.accusation() {
                 Some(accused) => accused,
@@ -218,6 +222,7 @@ impl Session {
             },
         };
         self.end(reason);
+        self.transmit.clear();
     }
 
     /// Fails everything under way, in the order of the channels, and reports the end.
@@ -228,10 +233,20 @@ impl Session {
         self.phase = Phase::Closed(reason.clone());
         self.timers.clear();
         self.awaiting_ports.clear();
+        let unsent = match &reason {
+            // What is queued still leaves, before the Close or GoAway that says so.
+            CloseReason::LocalClose | CloseReason::ProtocolError(_) => BTreeSet::new(),
+            // Nobody reads it any more.
+            _ => self.withdraw_requests(),
+        };
         let mut calls: Vec<ChannelId> = self.calls_out.keys().copied().collect();
         calls.sort_unstable();
         for channel in calls {
-            let outcome = CallOutcome::Lost(reason.clone());
+            let outcome = if unsent.contains(&channel) {
+                CallOutcome::NeverSent(reason.clone())
+            } else {
+                CallOutcome::Lost(reason.clone())
+            };
             self.events.push_back(Event::CallDone { channel, outcome });
         }
         let serving = self.calls_in.iter().filter(|(_, call)| call.is_serving());

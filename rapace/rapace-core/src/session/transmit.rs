@@ -1,6 +1,6 @@
 //! The queue of frames to transmit.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::{Event, Phase, Session};
 use crate::control::Message;
@@ -128,6 +128,35 @@ impl Session {
             deadline,
             reply,
         });
+    }
+
+    /// Takes the requests of calls that wait for their response back out of the queue; which calls
+    /// those are.
+    pub(super) fn withdraw_requests(&mut self) -> BTreeSet<ChannelId> {
+        let mut withdrawn = BTreeSet::new();
+        let Session {
+            transmit,
+            calls_out,
+            ..
+        } = self;
+        let TransmitQueue {
+            frames,
+            bytes,
+            replies,
+            ..
+        } = transmit;
+        frames.retain(|queued| {
+            // All other frames of a call of this side travel on channel 0.
+            let channel = queued.desc.channel_id;
+            if !calls_out.contains_key(&channel) {
+                return true;
+            }
+            *bytes -= DESCRIPTOR_LEN + queued.payload.len();
+            *replies -= u32::from(queued.reply);
+            withdrawn.insert(channel);
+            false
+        });
+        withdrawn
     }
 
     /// Queues a control message.

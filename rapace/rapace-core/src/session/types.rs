@@ -305,8 +305,10 @@ pub enum CallOutcome {
     DeadlineExceeded,
     /// The peer goes away and did not look at it: safe to repeat.
     Refused(String),
-    /// The session ended.
+    /// The session ended, and its request had been handed to the link: the peer may have seen it.
     Lost(CloseReason),
+    /// The session ended before its request left the queue: safe to repeat.
+    NeverSent(CloseReason),
     /// The peer's answer is no envelope.
     BadResponse(String),
 }

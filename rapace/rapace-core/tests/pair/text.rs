@@ -144,6 +144,7 @@ fn ended(outcome: &CallOutcome) -> String {
         CallOutcome::Cancelled(reason) => format!("cancelled {reason:?}"),
         CallOutcome::DeadlineExceeded => "deadline exceeded".to_owned(),
         CallOutcome::Refused(why) => format!("refused: {why}"),
+        CallOutcome::NeverSent(reason) => format!("never sent: {reason}"),
         CallOutcome::Lost(reason) => format!("lost: {reason}"),
         CallOutcome::BadResponse(what) => format!("bad response: {what}"),
     }

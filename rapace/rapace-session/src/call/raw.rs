@@ -423,7 +423,7 @@ impl RawCall {
             state.calls.remove(call);
         }
         let link_error = match outcome {
-            CallOutcome::Lost(_) => state.link_error.clone(),
+            CallOutcome::Lost(_) | CallOutcome::NeverSent(_) => state.link_error.clone(),
             _ => None,
         };
         drop(state);
@@ -433,6 +433,10 @@ impl RawCall {
             CallOutcome::DeadlineExceeded => CallError::DeadlineExceeded,
             CallOutcome::Refused(why) => CallError::NotSent(NotSent::Refused(why)),
             CallOutcome::BadResponse(what) => CallError::Decode(what.into()),
+            CallOutcome::NeverSent(reason) => {
+                let end = SessionEnd::new(&reason, link_error.as_ref());
+                CallError::NotSent(NotSent::Ended(end))
+            }
             CallOutcome::Lost(reason) => {
                 CallError::lost(SessionEnd::new(&reason, link_error.as_ref()))
             }

@@ -14,6 +14,7 @@ mod deadlines;
 mod ending;
 mod handshake;
 mod lab;
+mod last_frames;
 mod limits;
 mod loss;
 mod oneway;
