@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`link`] | the [`Transport`] trait, its two halves and the [`Lender`] |
 //! | [`error`] | how a link ends: [`LinkError`], [`Death`] |
+//! | `socket_file` | the file of a listening Unix socket, for transports that have one |
 //! | `conformance` | the suite that every transport passes (feature `conformance`) |
 //!
 //! A transport knows frames and nothing about what they mean: no channel, call or credit is named
@@ -14,6 +15,8 @@
 pub mod conformance;
 pub mod error;
 pub mod link;
+#[cfg(unix)]
+pub mod socket_file;
 
 pub use rapace_core::DeadlineForm;
 

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rapace_transport::socket_file::SocketFile;
 use rustix::io::Errno;
 use rustix::net::{SocketType, bind, connect as connect_socket, listen};
 use tokio::io::Interest;
@@ -97,7 +98,7 @@ pub struct Listener {
     address: Address,
     config: ShmConfig,
     setting_up: JoinSet<Result<ShmTransport<Os>, SetUpError>>,
-    _file: Option<file::SocketFile>,
+    _file: Option<SocketFile>,
 }
 
 impl Listener {
@@ -203,97 +204,18 @@ fn accept_socket(listener: &OwnedFd) -> rustix::io::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn listening_socket(address: &Address) -> io::Result<(AsyncFd<OwnedFd>, Option<file::SocketFile>)> {
+fn listening_socket(address: &Address) -> io::Result<(AsyncFd<OwnedFd>, Option<SocketFile>)> {
     let socket = new_socket(KIND)?;
     let target = address.to_socket()?;
-    let file = match (address, bind(&socket, &target)) {
-        (Address::Path(path), Err(Errno::ADDRINUSE)) => {
-            file::replace_stale(path, || Ok(bind(&socket, &target)?))?;
-            Some(file::SocketFile::at(path)?)
+    let bind = || Ok(bind(&socket, &target)?);
+    let file = match address {
+        Address::Path(path) => Some(SocketFile::bind(path, bind)?.1),
+        Address::Abstract(_) => {
+            bind()?;
+            None
         }
-        (_, Err(err)) => return Err(err.into()),
-        (Address::Path(path), Ok(())) => Some(file::SocketFile::at(path)?),
-        (Address::Abstract(_), Ok(())) => None,
     };
     listen(&socket, BACKLOG)?;
     let socket = watch(socket, Interest::READABLE)?;
     Ok((socket, file))
-}
-
-/// The file that a listening socket has.
-mod file {
-    use std::fs::{self, File, TryLockError};
-    use std::io;
-    use std::os::unix::fs::{FileTypeExt, MetadataExt};
-    use std::os::unix::net::UnixDatagram;
-    use std::path::{Path, PathBuf};
-
-    /// Which file a path names at some time: device and inode.
-    type FileId = (u64, u64);
-
-    /// A socket's file, removed on drop if the path still names it.
-    #[derive(Debug)]
-    pub(super) struct SocketFile {
-        path: PathBuf,
-        id: FileId,
-    }
-
-    impl SocketFile {
-        pub(super) fn at(path: &Path) -> io::Result<Self> {
-            let id = socket_at(path)?;
-            let path = path.to_owned();
-            Ok(SocketFile { path, id })
-        }
-    }
-
-    impl Drop for SocketFile {
-        fn drop(&mut self) {
-            if socket_at(&self.path).is_ok_and(|id| id == self.id) {
-                // Nobody is left to tell, and a file that stays is replaced by the next bind.
-                let _ = fs::remove_file(&self.path);
-            }
-        }
-    }
-
-    /// The socket that `path` names; other kinds of file are an error.
-    fn socket_at(path: &Path) -> io::Result<FileId> {
-        let metadata = fs::symlink_metadata(path)?;
-        if metadata.file_type().is_socket() {
-            Ok((metadata.dev(), metadata.ino()))
-        } else {
-            Err(io::ErrorKind::AddrInUse.into())
-        }
-    }
-
-    /// Removes the socket file of a dead process, and binds.
-    ///
-    /// The lock on the directory keeps two processes that both found the file stale from removing
-    /// each other's new one.
-    pub(super) fn replace_stale(
-        path: &Path,
-        bind: impl FnOnce() -> io::Result<()>,
-    ) -> io::Result<()> {
-        let directory = File::open(path.parent().unwrap_or(Path::new("/")))?;
-        match directory.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::AddrInUse.into()),
-            Err(TryLockError::Error(err)) => return Err(err),
-        }
-        let found = socket_at(path)?;
-        // A datagram socket cannot connect to one of another kind, so that asking leaves no
-        // connection with a listener that lives. A dead one refuses before kinds are compared.
-        match UnixDatagram::unbound()?.connect(path) {
-            Err(err) if err.kind() == io::ErrorKind::ConnectionRefused => {}
-            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
-            // Somebody listens, or it cannot be known.
-            Ok(()) | Err(_) => return Err(io::ErrorKind::AddrInUse.into()),
-        }
-        match socket_at(path) {
-            Ok(now) if now == found => fs::remove_file(path)?,
-            Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
-            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
-            Err(err) => return Err(err),
-        }
-        bind()
-    }
 }

@@ -1,7 +1,9 @@
-//! Listening sockets, and the life of a Unix socket's file.
+//! Listening sockets.
 
 use std::io;
 
+#[cfg(unix)]
+use rapace_transport::socket_file::SocketFile;
 use tokio::net::TcpListener;
 
 use super::{Address, NetError};
@@ -22,7 +24,7 @@ enum Socket {
     #[cfg(unix)]
     Unix(
         tokio::net::UnixListener,
-        #[expect(dead_code, reason = "removes the file on drop")] unix::SocketFile,
+        #[expect(dead_code, reason = "removes the file on drop")] SocketFile,
     ),
     Tcp(TcpListener),
 }
@@ -39,10 +41,7 @@ impl Listener {
         let address: Address = address.parse()?;
         let bound = match &address {
             #[cfg(unix)]
-            Address::Unix(path) => unix::bind(path).map(|(listener, file)| Listener {
-                socket: Socket::Unix(listener, file),
-                local_addr: address.clone(),
-            }),
+            Address::Unix(path) => bind_unix(path),
             Address::Tcp(host_port) => bind_tcp(host_port).await,
         };
         bound.map_err(|source| NetError::Io {
@@ -90,6 +89,15 @@ impl Listener {
     }
 }
 
+#[cfg(unix)]
+fn bind_unix(path: &std::path::Path) -> io::Result<Listener> {
+    let (listener, file) = SocketFile::bind(path, || tokio::net::UnixListener::bind(path))?;
+    Ok(Listener {
+        socket: Socket::Unix(listener, file),
+        local_addr: Address::Unix(path.to_owned()),
+    })
+}
+
 async fn bind_tcp(host_port: &str) -> io::Result<Listener> {
     let listener = TcpListener::bind(host_port).await?;
     let local_addr = Address::Tcp(listener.local_addr()?.to_string());
@@ -97,84 +105,4 @@ async fn bind_tcp(host_port: &str) -> io::Result<Listener> {
         socket: Socket::Tcp(listener),
         local_addr,
     })
-}
-
-#[cfg(unix)]
-mod unix {
-    use std::fs::{self, File, TryLockError};
-    use std::io;
-    use std::os::unix::fs::{FileTypeExt, MetadataExt};
-    use std::os::unix::net::UnixDatagram;
-    use std::path::{Path, PathBuf};
-
-    use tokio::net::UnixListener;
-
-    /// Which file a path named at some time: device and inode.
-    type FileId = (u64, u64);
-
-    /// A socket's file, removed on drop if the path still names it.
-    #[derive(Debug)]
-    pub(super) struct SocketFile {
-        path: PathBuf,
-        id: FileId,
-    }
-
-    impl Drop for SocketFile {
-        fn drop(&mut self) {
-            if socket_at(&self.path).is_ok_and(|id| id == self.id) {
-                // Nobody is left to tell, and a file that stays is replaced by the next bind.
-                let _ = fs::remove_file(&self.path);
-            }
-        }
-    }
-
-    /// The socket that `path` names; other kinds of file are an error.
-    fn socket_at(path: &Path) -> io::Result<FileId> {
-        let metadata = fs::symlink_metadata(path)?;
-        if metadata.file_type().is_socket() {
-            Ok((metadata.dev(), metadata.ino()))
-        } else {
-            Err(io::ErrorKind::AddrInUse.into())
-        }
-    }
-
-    pub(super) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
-        // The id is taken from the path later; relative paths must still mean the same then.
-        let path = std::path::absolute(path)?;
-        let listener = match UnixListener::bind(&path) {
-            Err(err) if err.kind() == io::ErrorKind::AddrInUse => replace_stale(&path)?,
-            other => other?,
-        };
-        let id = socket_at(&path)?;
-        Ok((listener, SocketFile { path, id }))
-    }
-
-    /// Removes the socket file of a dead process and binds.
-    ///
-    /// The lock on the directory keeps two processes that both found the file stale from
-    /// removing each other's new one.
-    fn replace_stale(path: &Path) -> io::Result<UnixListener> {
-        let directory = File::open(path.parent().unwrap_or(Path::new("/")))?;
-        match directory.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::AddrInUse.into()),
-            Err(TryLockError::Error(err)) => return Err(err),
-        }
-        let found = socket_at(path)?;
-        // A datagram socket cannot connect to a stream socket, so asking leaves no connection in
-        // the queue of a listener that lives; but a dead one refuses before types are compared.
-        match UnixDatagram::unbound()?.connect(path) {
-            Err(err) if err.kind() == io::ErrorKind::ConnectionRefused => {}
-            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
-            // Somebody listens, or it cannot be known.
-            Ok(()) | Err(_) => return Err(io::ErrorKind::AddrInUse.into()),
-        }
-        match socket_at(path) {
-            Ok(now) if now == found => fs::remove_file(path)?,
-            Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
-            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
-            Err(err) => return Err(err),
-        }
-        UnixListener::bind(path)
-    }
 }
