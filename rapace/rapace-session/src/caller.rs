@@ -121,7 +121,8 @@ impl Caller {
     /// # Errors
     ///
     /// [`CallError::TooLarge`] when the link never lends so much at once;
-    /// [`CallError::NotSent`] when the session is over.
+    /// [`CallError::NotSent`] when the session is over, or when the system refuses the memory for too
+    /// long.
     pub async fn loan(&self, len: usize) -> Result<LoanMut, CallError> {
         self.loan_with_room(loan::roomy(len)).await
     }

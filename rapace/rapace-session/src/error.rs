@@ -80,7 +80,8 @@ impl SessionEnd {
                 Some(LinkError::Malformed(what)) => SessionEnd::Protocol(what.clone()),
                 Some(LinkError::Io(what)) => SessionEnd::Io(what.clone()),
                 Some(LinkError::Closed) => SessionEnd::PeerDied(Death::seen("connection closed")),
-                _ => SessionEnd::RuntimeStopped,
+                Some(other) => SessionEnd::Io(other.to_string().into()),
+                None => SessionEnd::RuntimeStopped,
             },
         }
     }
@@ -150,6 +151,9 @@ pub enum NotSent {
     Down(Arc<str>),
     /// The metadata breaks a limit of \[ctl.small\].
     BadMetadata(String),
+    /// The local system has refused shared memory for a loan for longer than the link waits. The
+    /// session goes on.
+    NoMemory(Arc<str>),
 }
 
 impl fmt::Display for NotSent {
@@ -172,6 +176,7 @@ impl fmt::Display for NotSent {
             }
             NotSent::Down(why) => write!(f, "{why}"),
             NotSent::BadMetadata(what) => write!(f, "bad metadata: {what}"),
+            NotSent::NoMemory(what) => write!(f, "no memory to lend: {what}"),
         }
     }
 }

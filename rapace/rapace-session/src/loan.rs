@@ -80,14 +80,17 @@ impl LoanMut {
         let mut closed = pin!(shared.closed());
         let lent = poll_fn(|cx| match lender.poll_loan(cx, room) {
             Poll::Ready(Ok(loan)) => Poll::Ready(Ok(loan)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(link_ended(shared, &error))),
-            Poll::Pending => closed.as_mut().poll(cx).map(Err),
+            Poll::Ready(Err(LinkError::NoMemory(what))) => {
+                Poll::Ready(Err(NotSent::NoMemory(what)))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(NotSent::Ended(link_ended(shared, &error)))),
+            Poll::Pending => closed.as_mut().poll(cx).map(NotSent::Ended).map(Err),
         });
         match lent.await {
             Ok(loan) => Ok(LoanMut {
                 memory: Memory::Lent(loan),
             }),
-            Err(end) => Err(CallError::NotSent(NotSent::Ended(end))),
+            Err(why) => Err(CallError::NotSent(why)),
         }
     }
 }

@@ -28,6 +28,13 @@ pub struct ShmConfig {
     pub lane_bytes_max: usize,
     /// How long memory beyond `payload_bytes_min` is kept unused. Default: 1 s.
     pub idle: Duration,
+    /// How long a payload waits that none of this end's memory could ever hold while the system
+    /// refuses to give more. Until then it is backpressure: the system is asked again after 1 ms, and
+    /// then ever more rarely, down to every 100 ms. After that the link ends with
+    /// [`LinkError::NoMemory`](rapace_transport::LinkError::NoMemory); a loan fails with it, and the
+    /// link goes on. Default: 5 s. Zero does not wait; a longer time has callers without deadlines wait
+    /// longer for an answer.
+    pub memory_timeout: Duration,
     /// Payload bytes of the *peer's* lane that the program at this end may keep borrowed. Beyond,
     /// payloads are copied out and returned at once, so that who keeps received `Bytes` for long
     /// does not starve its link; so are payloads beyond a quarter of what the peer's lane may have,
@@ -63,6 +70,7 @@ impl Default for ShmConfig {
             payload_bytes_min: 8 << 10,
             lane_bytes_max: 256 << 20,
             idle: Duration::from_secs(1),
+            memory_timeout: Duration::from_secs(5),
             borrow_bytes_max: 64 << 20,
             copy_payloads: false,
             spin: Spin::Adaptive,

@@ -44,8 +44,13 @@ pub(crate) enum Purpose {
 pub(crate) enum Wish {
     /// Here it is.
     Granted(u32),
-    /// A further segment of this many bytes would do.
-    Grow(usize),
+    /// A further segment would do.
+    Grow {
+        /// Best of this many bytes, so that a lane grows a few times and not once per payload.
+        generous: usize,
+        /// At least of this many.
+        exact: usize,
+    },
     /// Not before something is returned, or segments that nothing is in make room for one that
     /// fits.
     Crowded,
@@ -234,16 +239,17 @@ impl<M: Memory + Clone> Heap<M> {
 
     /// How large a further segment for a payload of `bytes` should be.
     fn growth(&mut self, bytes: usize) -> Wish {
-        // Twice as much as there is, so that a lane grows a few times and not once per payload.
+        // Twice as much as there is.
         let generous = fitting(bytes.max(self.bytes.min(GROWTH_MAX)));
         let exact = fitting(bytes);
         let live = self.segments.iter().flatten().count();
         if live < SEGMENTS_MAX {
             if self.bytes + generous <= self.bytes_max {
-                return Wish::Grow(generous);
+                return Wish::Grow { generous, exact };
             }
             if self.bytes + exact <= self.bytes_max {
-                return Wish::Grow(exact);
+                let generous = exact;
+                return Wish::Grow { generous, exact };
             }
         }
         // Without the segments that nothing is in, would there be room for one that fits?

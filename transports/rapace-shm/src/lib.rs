@@ -12,7 +12,8 @@
 //! | [`ring`], [`returns`], [`nap`] | the three protocols between the processes: descriptors, returned slots, sleeping |
 //! | `heap` | the payload memory of one's own lane: private bookkeeping |
 //! | `lent`, `borrowed` | payloads in the hands of the program: being written, being read |
-//! | `shared`, `sink`, `source`, [`transport`] | one end of a link |
+//! | `shared`, `sink`, `source`, `supply`, [`transport`] | one end of a link |
+//! | `shortage` | what happens when the system refuses memory |
 //! | `spin` | how long a receiver looks again before it parks |
 //! | `config` | the bounds |
 //! | `gauge` | how much memory is out, for those who look for leaks |
@@ -43,9 +44,11 @@ pub mod os;
 pub mod returns;
 pub mod ring;
 mod shared;
+mod shortage;
 mod sink;
 mod source;
 mod spin;
+mod supply;
 pub mod transport;
 
 pub use config::{ShmConfig, Spin};

@@ -8,7 +8,7 @@
 //! | `NAP_ROOM` | [`Shared::poll_room`], under the lock of [`Room`] |
 //! | payloads | the holder of the slot |
 //!
-//! Lock order: `room.nap`, then `heap`. The others are taken alone.
+//! Lock order: `room.nap`, then `heap`, then `shortage`. The others are taken alone.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,14 +19,15 @@ use futures_util::task::AtomicWaker;
 use rapace_transport::{Death, LinkError};
 
 use crate::ShmConfig;
-use crate::control::{Control, Incoming, Outgoing, Platform};
+use crate::control::{Control, Incoming, Platform};
 use crate::doorbell::Doorbell;
-use crate::heap::{Heap, Purpose, SEGMENTS_MAX, Wish};
+use crate::heap::{Heap, SEGMENTS_MAX};
 use crate::layout::{CLOSED, Geometry, NAP_DATA, NAP_ROOM, RANG_AT};
 use crate::memory::Memory;
 use crate::nap::{Alert, Nap};
 use crate::returns::Giver;
 use crate::ring::Corrupt;
+use crate::shortage::Shortage;
 
 /// Control messages that are kept until the source sees to them.
 pub(crate) const MAIL_MAX: usize = 2 * SEGMENTS_MAX;
@@ -43,6 +44,9 @@ pub(crate) struct Shared<P: Platform> {
     room_alert: Alert,
     // Padded: whoever drops a payload, on whatever thread, and the sink do not share a line.
     pub(crate) heap: CachePadded<Mutex<Heap<Arc<P::Memory>>>>,
+    pub(crate) shortage: Mutex<Shortage>,
+    /// An alarm has to be set, or is, for those who wait for the system to give memory.
+    pub(crate) short: AtomicBool,
     giver: CachePadded<Mutex<Giver>>,
     /// Payload bytes of the peer's lane that the program holds.
     pub(crate) borrowed: AtomicUsize,
@@ -53,7 +57,7 @@ pub(crate) struct Shared<P: Platform> {
     pub(crate) spinning_pays: AtomicBool,
     /// Who waits at this end, for the wakers that others keep.
     pub(crate) waiting: Arc<Waiting>,
-    waiting_waker: Waker,
+    pub(crate) waiting_waker: Waker,
     /// Control messages that the source has not seen to yet.
     mail: Mutex<Vec<Incoming<P::Memory>>>,
     end: Mutex<Option<LinkError>>,
@@ -145,6 +149,8 @@ impl<P: Platform> Shared<P> {
             data_alert: Alert::new(NAP_DATA),
             room_alert: Alert::new(NAP_ROOM),
             heap: CachePadded::new(Mutex::new(heap)),
+            shortage: Mutex::default(),
+            short: AtomicBool::new(false),
             giver: CachePadded::new(Mutex::new(Giver::new(own_geometry))),
             borrowed: AtomicUsize::new(0),
             borrowed_slots: AtomicUsize::new(0),
@@ -321,104 +327,7 @@ impl<P: Platform> Shared<P> {
         std::mem::take(&mut *lock(&self.mail))
     }
 
-    fn failed(&self, error: &std::io::Error) -> LinkError {
+    pub(crate) fn failed(&self, error: &std::io::Error) -> LinkError {
         self.end(LinkError::Io(error.to_string().into()))
-    }
-
-    // Memory.
-
-    /// A slot of `bytes`, or `None` when that means waiting.
-    pub(crate) fn allocate(
-        &self,
-        bytes: usize,
-        purpose: Purpose,
-    ) -> Result<Option<u32>, LinkError> {
-        let mut heap = lock(&self.heap);
-        let mut grown = false;
-        let slot = loop {
-            let wish = heap.wish(&*self.peer, bytes, purpose);
-            match wish.map_err(|what| self.corrupt(what))? {
-                Wish::Granted(slot) => break Some(slot),
-                Wish::Grow(more) => {
-                    if !self.grow(&mut heap, more, bytes)? {
-                        break None;
-                    }
-                    grown = true;
-                }
-                Wish::Crowded if self.drop_unused(&mut heap, true)? => {}
-                Wish::Crowded | Wish::Full => break None,
-            }
-        };
-        drop(heap);
-        if grown {
-            // It sets the alarm by which this memory is given back, and may have been asleep.
-            self.waiting.source.wake();
-        }
-        Ok(slot)
-    }
-
-    /// A further segment of `more` bytes, for an allocation of `bytes`; `false` when that means
-    /// waiting.
-    fn grow(
-        &self,
-        heap: &mut Heap<Arc<P::Memory>>,
-        more: usize,
-        bytes: usize,
-    ) -> Result<bool, LinkError> {
-        let memory = match self.control.create(more) {
-            Ok(memory) => Arc::new(memory),
-            // As much as the system gives is what there is; payloads wait for one another.
-            Err(_) if heap.could_hold(bytes) => return Ok(false),
-            Err(error) => return Err(self.failed(&error)),
-        };
-        let message = Outgoing::Segment {
-            serial: heap.next_serial(),
-            memory: &*memory,
-        };
-        let sent = self.send_control(&message)?;
-        if sent {
-            heap.grow(memory);
-        }
-        Ok(sent)
-    }
-
-    /// Gives segments back to the system that nothing is in; says whether there were any.
-    pub(crate) fn drop_unused(
-        &self,
-        heap: &mut Heap<Arc<P::Memory>>,
-        pressed: bool,
-    ) -> Result<bool, LinkError> {
-        let mut any = false;
-        while let Some((serial, memory)) = heap.take_unused(pressed) {
-            if !self.send_control(&Outgoing::Drop { serial })? {
-                heap.put_back(serial, memory);
-                break;
-            }
-            any = true;
-        }
-        Ok(any)
-    }
-
-    /// Sends on the control channel; `false` when the peer does not read it now.
-    fn send_control(&self, message: &Outgoing<'_, P::Memory>) -> Result<bool, LinkError> {
-        let mut cx = Context::from_waker(&self.waiting_waker);
-        match self.control.poll_send(&mut cx, message) {
-            Poll::Ready(Ok(())) => Ok(true),
-            Poll::Pending => Ok(false),
-            Poll::Ready(Err(error)) => {
-                // A peer that is gone is seen by the source, which knows more about it.
-                self.poll_control()?;
-                match self.peer_ending() {
-                    Some(_) => Ok(false),
-                    None => Err(self.failed(&error)),
-                }
-            }
-        }
-    }
-
-    /// Frees a slot that this side held.
-    pub(crate) fn let_go(&self, slot: u32) {
-        lock(&self.heap).let_go(slot);
-        self.waiting.wake_room();
     }
 }

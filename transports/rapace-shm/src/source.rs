@@ -46,6 +46,8 @@ pub(crate) struct ShmSource<P: Platform> {
     borrow_slots_max: usize,
     /// Set while there is memory that could be given back.
     alarm: Option<Box<dyn Alarm>>,
+    /// For those who wait for the system to give memory.
+    shortage_alarm: Option<Box<dyn Alarm>>,
     ended: Option<LinkError>,
 }
 
@@ -89,6 +91,7 @@ impl<P: Platform> ShmSource<P> {
             segments: vec![lane],
             payload_limit: PAYLOAD_BYTES_BEFORE_HELLO,
             alarm: None,
+            shortage_alarm: None,
             ended: None,
             shared,
         }
@@ -365,10 +368,37 @@ impl<P: Platform> ShmSource<P> {
     }
 }
 
+impl<P: Platform> ShmSource<P> {
+    /// Wakes those who wait for memory when it is time to ask the system again.
+    #[cold]
+    fn poll_shortage(&mut self, cx: &mut Context<'_>) {
+        let mut shortage = lock(&self.shared.shortage);
+        let alarm = self.shortage_alarm.get_or_insert_with(P::alarm);
+        if let Some(ask_at_ns) = shortage.unarmed() {
+            let after_ns = ask_at_ns.saturating_sub(P::now_ns());
+            alarm.set(Some(Duration::from_nanos(after_ns)));
+            shortage.set_armed(true);
+        }
+        if alarm.poll(cx).is_pending() && shortage.is_armed() {
+            return;
+        }
+        shortage.set_armed(false);
+        self.shared.short.store(false, Ordering::Release);
+        drop(shortage);
+        // Most links never get here: nothing is kept for another time.
+        self.shortage_alarm = None;
+        self.shared.waiting.wake_room();
+    }
+}
+
 impl<P: Platform> FrameSource for ShmSource<P> {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, LinkError>> {
         if let Some(error) = &self.ended {
             return Poll::Ready(Err(error.clone()));
+        }
+        // Relaxed: who sets it wakes this task, and the lock orders the rest.
+        if self.shared.short.load(Ordering::Relaxed) {
+            self.poll_shortage(cx);
         }
         loop {
             match self.next() {

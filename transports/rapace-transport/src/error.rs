@@ -18,6 +18,8 @@ pub enum LinkError {
     Malformed(Arc<str>),
     /// The local system failed.
     Io(Arc<str>),
+    /// The local system has refused memory for longer than the link waits for it.
+    NoMemory(Arc<str>),
 }
 
 impl fmt::Display for LinkError {
@@ -27,6 +29,7 @@ impl fmt::Display for LinkError {
             LinkError::PeerDied(death) => write!(f, "peer died: {death}"),
             LinkError::Malformed(what) => write!(f, "peer sent malformed bytes: {what}"),
             LinkError::Io(what) => write!(f, "link failed: {what}"),
+            LinkError::NoMemory(what) => write!(f, "no memory for the link: {what}"),
         }
     }
 }

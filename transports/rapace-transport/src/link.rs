@@ -119,7 +119,8 @@ pub trait Lender: Send + Sync {
     /// # Errors
     ///
     /// How the link ended; [`LinkError::Io`] when `room` is more than
-    /// [`Lender::loan_bytes_max`].
+    /// [`Lender::loan_bytes_max`]; [`LinkError::NoMemory`] when the system has refused so much memory
+    /// for longer than the link waits: the link itself goes on then.
     fn poll_loan(&self, cx: &mut Context<'_>, room: Room) -> Poll<Result<Loan, LinkError>>;
 
     /// The longest loan with its room, in bytes.

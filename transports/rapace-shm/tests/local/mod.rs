@@ -195,6 +195,8 @@ pub(crate) struct LocalControl<const IN_PLACE: bool> {
     pub(crate) made: Arc<AtomicUsize>,
     /// How many segments this end may still make.
     pub(crate) may_make: Arc<AtomicUsize>,
+    /// The largest segment that this end may make.
+    pub(crate) largest: Arc<AtomicUsize>,
 }
 
 impl<const IN_PLACE: bool> Control for LocalControl<IN_PLACE> {
@@ -206,6 +208,7 @@ impl<const IN_PLACE: bool> Control for LocalControl<IN_PLACE> {
         if left
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
             .is_err()
+            || bytes > self.largest.load(Ordering::SeqCst)
         {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
@@ -270,7 +273,7 @@ impl<const IN_PLACE: bool> Platform for Local<IN_PLACE> {
     type Control = LocalControl<IN_PLACE>;
 
     fn now_ns() -> u64 {
-        0
+        CLOCK.with_borrow(|(now, _)| now.as_nanos() as u64)
     }
 
     fn processor() -> Option<u64> {
@@ -334,6 +337,8 @@ pub(crate) struct Seen<const IN_PLACE: bool> {
     pub(crate) made: [Arc<AtomicUsize>; 2],
     /// How many segments `a` and `b` may still make.
     pub(crate) may_make: [Arc<AtomicUsize>; 2],
+    /// The largest segments that `a` and `b` may make.
+    pub(crate) largest: [Arc<AtomicUsize>; 2],
 }
 
 /// Two ends of one link.
@@ -363,6 +368,8 @@ pub(crate) fn pair<const IN_PLACE: bool>(
     let made = [Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default()];
     let may_make: [Arc<AtomicUsize>; 2] =
         std::array::from_fn(|_| Arc::new(AtomicUsize::new(usize::MAX)));
+    let largest: [Arc<AtomicUsize>; 2] =
+        std::array::from_fn(|_| Arc::new(AtomicUsize::new(usize::MAX)));
     let [config_a, config_b] = configs;
     let end = |this: usize, config: ShmConfig| {
         let peer = 1 - this;
@@ -379,6 +386,7 @@ pub(crate) fn pair<const IN_PLACE: bool>(
                 copies: copies.clone(),
                 made: made[this].clone(),
                 may_make: may_make[this].clone(),
+                largest: largest[this].clone(),
             },
         };
         ShmTransport::new(parts, config).expect("a link")
@@ -393,6 +401,7 @@ pub(crate) fn pair<const IN_PLACE: bool>(
         room,
         made,
         may_make,
+        largest,
     };
     (a, b, seen)
 }

@@ -39,6 +39,7 @@ fn config(draw: &mut Draw) -> ShmConfig {
         payload_bytes_min: PAGE * pages.min(4),
         lane_bytes_max: 2 * PAGE * pages,
         idle: Duration::from_secs(1),
+        memory_timeout: ShmConfig::default().memory_timeout,
         borrow_bytes_max: [0, PAGE, 1 << 20][draw.below(3)],
         copy_payloads: draw.below(5) == 0,
         spin: Spin::Never,
