@@ -26,6 +26,11 @@ use crate::router::Router;
 use crate::runtime::Runtime;
 use crate::session::Handle;
 
+/// On a link that takes frames without a system call, every so many of them leave at once instead of
+/// at the end of the turn, so that the peer works on them while this side makes more. Fewer would gain
+/// nothing, as measured with 4 and 8.
+const EARLY_FRAMES: usize = 16;
+
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) router: Router,
@@ -65,6 +70,10 @@ pub(crate) struct State {
     /// Somebody flushed since the driver's last turn. Who comes next leaves it to the driver,
     /// which turns what many callers queue meanwhile into one write.
     flushed: bool,
+    /// The link takes frames without a system call: one that lends its memory does.
+    sends_early: bool,
+    /// So many queued frames are transmitted at once, whatever the turn.
+    early_at: usize,
     /// When the driver's timer goes off.
     pub(crate) armed: Option<Time>,
 }
@@ -92,6 +101,8 @@ impl Shared {
                 unflushed: false,
                 in_turn: false,
                 flushed: false,
+                sends_early: lender.is_some(),
+                early_at: usize::MAX,
                 armed: None,
             }),
             router,
@@ -257,9 +268,13 @@ impl State {
     #[must_use]
     pub(crate) fn settle(&mut self, now: Time) -> Option<Waker> {
         let mut wake = false;
+        if self.core.queued_frames() >= self.early_at {
+            self.transmit(now);
+            wake = self.core.link_finished();
+        }
         if !self.in_turn {
             if self.flushed {
-                wake = self.core.has_transmit();
+                wake |= self.core.has_transmit();
             } else if self.core.has_transmit() {
                 self.flushed = true;
                 self.transmit(now);
@@ -313,6 +328,10 @@ impl State {
                 Poll::Ready(Err(error)) => self.link_error = Some(error),
                 Poll::Pending => {}
             }
+        }
+        if self.sends_early {
+            // What a full link has left is not tried again for every frame that joins it.
+            self.early_at = self.core.queued_frames() + EARLY_FRAMES;
         }
     }
 

@@ -88,6 +88,12 @@ impl Session {
         !self.transmit.frames.is_empty()
     }
 
+    /// How many frames [`Session::poll_transmit`] has.
+    #[inline]
+    pub fn queued_frames(&self) -> usize {
+        self.transmit.frames.len()
+    }
+
     /// Whether the session is over and its last frame has been handed out: the link can be closed.
     pub fn link_finished(&self) -> bool {
         matches!(self.phase, Phase::Closed(_)) && self.transmit.frames.is_empty()

@@ -34,6 +34,10 @@ pub struct Counts {
     pub lent: usize,
     /// The most that were ever lent.
     pub lent_high: usize,
+    /// Frames that were handed to the link.
+    pub accepted: u64,
+    /// Those of them that it was told to send.
+    pub flushed: u64,
 }
 
 #[derive(Default)]
@@ -270,11 +274,15 @@ impl FrameSink for Sink {
     }
 
     fn send(&mut self, frame: Frame) {
+        self.lane.lock().counts.accepted += 1;
         let payload = self.book(frame.payload);
         self.inner.send(Frame::new(frame.desc, payload));
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        let mut memory = self.lane.lock();
+        memory.counts.flushed = memory.counts.accepted;
+        drop(memory);
         self.inner.poll_flush(cx)
     }
 

@@ -7,6 +7,7 @@
 )]
 
 mod calls;
+mod early;
 mod link;
 mod loans;
 mod ports;
