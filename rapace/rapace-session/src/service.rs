@@ -133,7 +133,9 @@ impl Responder {
             encode::decode(&compiled.args, payload, &mut ())
         } else {
             let mut accept = PortAccept::new(&self.shared, self.call, declared);
-            encode::decode(&compiled.args, payload, &mut accept)
+            let decoded = encode::decode(&compiled.args, payload, &mut accept);
+            accept.settle();
+            decoded
         };
         match decoded {
             Ok(args) => Some(args),

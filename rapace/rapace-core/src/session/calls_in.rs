@@ -24,6 +24,8 @@ pub(super) struct CallIn {
     pub(super) used_ports: UsedPorts,
     /// Early ports that were cancelled before the request said whether they are required.
     pub(super) lost_ports: Vec<u32>,
+    /// The request ports that the arguments name, once they are decoded.
+    pub(super) named_ports: Option<Vec<u32>>,
 }
 
 #[derive(Debug)]
@@ -76,6 +78,7 @@ impl Session {
                 stage,
                 used_ports: UsedPorts::default(),
                 lost_ports: Vec::new(),
+                named_ports: None,
             },
         );
     }
@@ -221,19 +224,25 @@ impl Session {
             self.cancel_ports_of(channel, reason, cause);
         }
         if !failed {
-            self.await_late_ports(channel, method_id, &call.used_ports);
+            self.await_late_ports(channel, method_id, &call);
         }
     }
 
     /// The caller's streams may still be on their way when a handler answers at once.
-    fn await_late_ports(&mut self, call: ChannelId, method: MethodId, used: &UsedPorts) {
+    fn await_late_ports(&mut self, channel: ChannelId, method: MethodId, call: &CallIn) {
         let Some(method) = self.config.methods.methods.get(&method) else {
             return;
         };
-        let late = |decl: &&PortDecl| decl.is_request() && !used.contains(decl.port);
+        let named = |port| {
+            let named = call.named_ports.as_ref();
+            named.is_none_or(|named| named.contains(&port))
+        };
+        let late = |decl: &&PortDecl| {
+            decl.is_request() && named(decl.port) && !call.used_ports.contains(decl.port)
+        };
         if method.ports.iter().any(|decl| late(&decl)) {
             let ports = method.ports.iter().filter(late).copied().collect();
-            self.awaiting_ports.remember(call, ports);
+            self.awaiting_ports.remember(channel, ports);
         }
     }
 

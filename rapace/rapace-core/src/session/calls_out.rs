@@ -58,10 +58,15 @@ impl AwaitingPorts {
     }
 
     pub(super) fn take(&mut self, call: ChannelId, port: u32) {
+        self.retain(call, |other| other != port);
+    }
+
+    /// Only these ports of a call may still be opened.
+    pub(super) fn retain(&mut self, call: ChannelId, keeps: impl Fn(u32) -> bool) {
         let Some(at) = self.calls.iter().position(|(known, _)| *known == call) else {
             return;
         };
-        self.calls[at].1.retain(|decl| decl.port != port);
+        self.calls[at].1.retain(|decl| keeps(decl.port));
         if self.calls[at].1.is_empty() {
             self.calls.remove(at);
         }

@@ -149,6 +149,19 @@ impl Session {
         self.stop_call_in(call, Code::CANCELLED, message, cause);
     }
 
+    /// The arguments or the return value of a call, decoded by now, name these streams and tunnels:
+    /// declared ones that are not among them will never be opened, and nothing waits for them.
+    ///
+    /// Without this a call whose optional stream is absent is remembered until it has been pushed
+    /// out by later ones.
+    pub fn ports_named(&mut self, call: ChannelId, named: &[u32]) {
+        if let Some(open) = self.calls_in.get_mut(&call) {
+            open.named_ports = Some(named.to_vec());
+        }
+        self.awaiting_ports
+            .retain(call, |port| named.contains(&port));
+    }
+
     /// Ends the ports of a call whose cancellation the peer knows of.
     pub(super) fn close_ports_of(&mut self, call: ChannelId, cause: &CancelCause) {
         self.awaiting_ports.forget(call);

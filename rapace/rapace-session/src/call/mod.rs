@@ -22,7 +22,7 @@ use crate::encode;
 use crate::error::CallError;
 use crate::method::{AnyMethod, Method};
 use crate::ports::{PortAccept, PortAttach};
-pub use encoded::EncodedCall;
+pub use encoded::{EncodedCall, EncodedReply};
 use raw::{Answer, RawCall, Stage};
 
 /// A call in the making, and then under way.
@@ -158,7 +158,9 @@ impl<A: Facet<'static>, R: Facet<'static>> Call<A, R> {
                 return Err(CallError::Decode("the call has ended already".into()));
             };
             let mut accept = PortAccept::new(shared, call, declared);
-            encode::decode(&compiled.ret, &body, &mut accept)
+            let decoded = encode::decode(&compiled.ret, &body, &mut accept);
+            accept.settle();
+            decoded
         };
         let value = value.map_err(|error| CallError::Decode(error.to_string().into()))?;
         Ok((value, trailers))

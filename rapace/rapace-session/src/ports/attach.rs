@@ -117,6 +117,8 @@ pub(crate) struct PortAccept {
     shared: Arc<Shared>,
     call: ChannelId,
     declared: &'static [PortDecl],
+    /// The ports that the value has.
+    named: Vec<u32>,
 }
 
 impl PortAccept {
@@ -129,7 +131,14 @@ impl PortAccept {
             shared: shared.clone(),
             call,
             declared,
+            named: Vec::new(),
         }
+    }
+
+    /// The value is decoded: what it does not name will not be opened.
+    pub(crate) fn settle(self) {
+        let mut state = self.shared.lock();
+        state.core.ports_named(self.call, &self.named);
     }
 
     /// The receiving half of the port that is declared at `ordinal` (\[call.port\]).
@@ -149,6 +158,7 @@ impl PortAccept {
             }
             None => return Err(PortError::new(format!("port {port} is not declared"))),
         }
+        self.named.push(port);
         let receives_only = kind == PortKind::Stream;
         let mut state = self.shared.lock();
         let ended = state.end();
