@@ -81,6 +81,10 @@ fn the_example_of_the_reference_works() {
 
 /// A service of somebody else's, called from a script with JSON.
 mod own {
+    use futures_util::StreamExt as _;
+    use rapace_session::{Streaming, Tunnel};
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     /// A picture's size.
@@ -153,5 +157,217 @@ what = "kill images"
             Scenario::parse_with("own", &wrong, &services).expect_err("a field is misspelt");
         assert!(error.message.contains("height"), "{error}");
         assert_eq!(error.line, 8);
+    }
+
+    /// Works on many pictures.
+    #[rapace_macros::service(crate = "rapace_session")]
+    pub(crate) trait Albums {
+        /// The sizes of pictures, as they are named; none for an album without a title.
+        async fn sizes(
+            &self,
+            title: String,
+            names: Streaming<String>,
+        ) -> Result<Streaming<Size>, String>;
+        /// How many pictures are named.
+        async fn count(&self, names: Streaming<String>) -> u32;
+        /// As `count`; none are named by none.
+        async fn count_any(&self, names: Option<Streaming<String>>) -> u32;
+        /// Each line backwards.
+        async fn mirror(&self, text: Tunnel) -> u32;
+    }
+
+    struct Album;
+
+    impl Albums for Album {
+        async fn sizes(
+            &self,
+            title: String,
+            names: Streaming<String>,
+        ) -> Result<Streaming<Size>, String> {
+            if title.is_empty() {
+                return Err("it has no title".to_owned());
+            }
+            let sizes = names.filter_map(|name| async move {
+                let name = name.ok()?;
+                Some(Size {
+                    width: name.len() as u32,
+                    height: 1,
+                })
+            });
+            Ok(Streaming::new(sizes))
+        }
+
+        async fn count(&self, mut names: Streaming<String>) -> u32 {
+            let mut count = 0;
+            while let Some(Ok(_)) = names.next().await {
+                count += 1;
+            }
+            count
+        }
+
+        async fn count_any(&self, names: Option<Streaming<String>>) -> u32 {
+            match names {
+                Some(names) => self.count(names).await,
+                None => 0,
+            }
+        }
+
+        async fn mirror(&self, text: Tunnel) -> u32 {
+            let (source, mut sink) = tokio::io::split(text);
+            let mut lines = tokio::io::BufReader::new(source).lines();
+            let mut count = 0;
+            while let Ok(Some(line)) = lines.next_line().await {
+                let back: String = line.chars().rev().chain(['\n']).collect();
+                if sink.write_all(back.as_bytes()).await.is_err() {
+                    break;
+                }
+                count += 1;
+            }
+            // The other side may be gone by now.
+            let _ = sink.shutdown().await;
+            count
+        }
+    }
+
+    const ALBUMS: &str = r#"
+about = "Streams and tunnels of a service that the simulator does not know."
+
+[plugin.images]
+
+[[call]]
+do = 'Albums.count(stream)'
+send = { items = ["one", "two", "three"], every = "1ms" }
+returns = 3
+not_before = "3ms"
+
+[[call]]
+do = 'sizes("summer", stream)'
+send = { items = ["a", "bcd", ""] }
+reads = [{ width = 1, height = 1 }, { width = 3, height = 1 }, { width = 0, height = 1 }]
+
+[[call]]
+do = 'sizes("", stream)'
+send = { items = ["never read"] }
+returns = { Err = "it has no title" }
+
+[[call]]
+do = 'count_any(null)'
+returns = 0
+
+[[call]]
+do = 'mirror(tunnel)'
+send = { text = "abc\ndef\n" }
+read = { text = "cba\nfed\n" }
+returns = 2
+reads = 8
+"#;
+
+    fn albums() -> Services {
+        Services::standard().with::<AlbumsClient, _>(|_| AlbumsServer::new(Album))
+    }
+
+    fn of_albums(text: &str, transport: LinkKind) -> Vec<String> {
+        let scenario = Scenario::parse_with("albums", text, &albums());
+        let scenario = scenario.unwrap_or_else(|error| panic!("{error}"));
+        scenario.run_with(transport, 1, &albums()).problems
+    }
+
+    #[test]
+    fn streams_and_tunnels_of_ones_own_carry_what_the_script_lists() {
+        for transport in [LinkKind::Stream, LinkKind::Mem, LinkKind::Shm] {
+            assert_eq!(of_albums(ALBUMS, transport), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn what_comes_otherwise_than_listed_is_told() {
+        for (right, wrong, told) in [
+            (
+                "{ width = 3, height = 1 }",
+                "{ width = 4, height = 1 }",
+                r#"item 2 of the stream is {"height":1,"width":3}, and not {"height":1,"width":4}"#,
+            ),
+            (
+                ", { width = 0, height = 1 }]",
+                "]",
+                r#"item 3 of the stream is {"height":1,"width":0}, and not the end"#,
+            ),
+            (
+                r#"["a", "bcd", ""]"#,
+                r#"["a", "bcd"]"#,
+                "should read 3, but it read 2",
+            ),
+            ("cba\\nfed", "cba\\ndef", "a byte of the tunnel behind 4"),
+            (
+                "fed\\n",
+                "fed\\nihg\\n",
+                "the tunnel ends after 8 of 12 bytes",
+            ),
+        ] {
+            assert!(ALBUMS.contains(right), "{right}");
+            let problems = of_albums(&ALBUMS.replacen(right, wrong, 1), LinkKind::Stream);
+            assert!(
+                problems.iter().any(|problem| problem.contains(told)),
+                "{wrong}: {problems:#?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_plugin_that_dies_within_a_listed_stream_leaves_a_prefix() {
+        let text = ALBUMS.replace("every = \"1ms\"", "every = \"0s\"")
+            + r#"
+[[call]]
+name = "cut short"
+at = "10ms"
+do = 'sizes("summer", stream)'
+send = { items = ["a", "bcd", ""], every = "10ms" }
+reads = [{ width = 1, height = 1 }, { width = 3, height = 1 }, { width = 0, height = 1 }]
+fails = "peer died"
+
+[[fault]]
+when = "at 35ms"
+what = "kill images"
+"#;
+        let text = text.replace("not_before = \"3ms\"\n", "");
+        for transport in [LinkKind::Stream, LinkKind::Mem, LinkKind::Shm] {
+            assert_eq!(of_albums(&text, transport), Vec::<String>::new());
+        }
+        let scenario = Scenario::parse_with("albums", &text, &albums());
+        let scenario = scenario.unwrap_or_else(|error| panic!("{error}"));
+        let all = scenario.crash_everywhere(LinkKind::Stream, &albums(), |_| {});
+        assert!(all.failures.is_empty(), "{}", all.failures[0]);
+        assert!(all.moments > 50, "{} crash points", all.moments);
+    }
+
+    #[test]
+    fn items_are_checked_when_the_file_is_read() {
+        for (right, wrong, told) in [
+            ("\"two\"", "2", "`count` has items of another type"),
+            (
+                r#"items = ["one", "two", "three"]"#,
+                "items = 3",
+                "`count` is sent what the script lists",
+            ),
+            ("{ width = 3, height", "{ widht = 3, height", "widht"),
+            ("returns = 3", "reads = [1]", "`count` gives no stream"),
+            (
+                "send = { text",
+                "send = { items = [1], text",
+                "`mirror` takes no stream",
+            ),
+            (
+                r#"{ items = ["never"#,
+                r#"{ text = "x", items = ["never"#,
+                "`sizes` has no tunnel",
+            ),
+        ] {
+            assert!(ALBUMS.contains(right), "{right}");
+            let text = ALBUMS.replacen(right, wrong, 1);
+            let error = Scenario::parse_with("albums", &text, &albums()).expect_err(wrong);
+            assert!(error.to_string().contains(told), "{error}");
+            let line = text.lines().nth(error.line - 1).unwrap_or_default();
+            assert!(line.contains(wrong), "{error}");
+        }
     }
 }

@@ -26,6 +26,8 @@ pub(super) fn of_call(table: &Table<'_, '_>) -> Result<CallExpectations, Problem
     };
     let reads = match table.get("reads") {
         None => None,
+        // A list of the items themselves; it is checked where the streams are.
+        Some(field) if field.items().is_ok() => None,
         Some(field) => Some(range(field)?),
     };
     let expect = CallExpectations {
@@ -36,6 +38,7 @@ pub(super) fn of_call(table: &Table<'_, '_>) -> Result<CallExpectations, Problem
         within: table.nanos("within")?,
         not_before: table.nanos("not_before")?,
         reads,
+        items: None,
     };
     if let (Some(field), Some(_)) = (table.get("returns"), expect.fails.first()) {
         return Err(
@@ -67,7 +70,7 @@ fn range(field: Field<'_, '_>) -> Result<(u64, u64), Problem> {
     };
     read.ok_or_else(|| {
         Problem::new(field.span(), format!("`{text}` is no count"))
-            .hint("write 1000, \"at least 3\", \"at most 10\" or \"3 to 10\"")
+            .hint("write 1000, \"at least 3\", \"at most 10\", \"3 to 10\", or list the items")
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use rapace_codec::{MethodSchema, Schema};
+use rapace_codec::Schema;
 use serde_json::Value;
 
 use super::error::Problem;
@@ -153,13 +153,4 @@ fn fits(arg: &Arg, name: &str, wanted: &Schema) -> Result<(), String> {
             .map_err(|error| format!("`{name}`: {error}")),
         (_, wanted) => Err(format!("`{name}` is of type {wanted}")),
     }
-}
-
-/// The first stream that a method returns or takes, for checks of `send` and `read`.
-pub(super) fn ports(schema: &MethodSchema) -> (bool, bool) {
-    let tunnel = |port: &rapace_codec::PortLeaf| port.kind == rapace_codec::PortKind::Tunnel;
-    let requests = schema.request_ports();
-    let sends = !requests.is_empty();
-    let reads = !schema.response_ports().is_empty() || requests.iter().any(tunnel);
-    (sends, reads)
 }

@@ -50,16 +50,32 @@ impl fmt::Debug for Got {
 }
 
 impl Got {
-    fn value(value: Value) -> Self {
+    pub(super) fn value(value: Value) -> Self {
         Got {
             value,
             stream: None,
             read: None,
         }
     }
+
+    pub(super) fn streamed(
+        count: u64,
+        unit: &'static str,
+        broken: Option<(Ending, String)>,
+    ) -> Self {
+        Got {
+            value: Value::Null,
+            stream: broken,
+            read: Some((count, unit)),
+        }
+    }
+
+    pub(super) fn with(self, value: Value) -> Self {
+        Got { value, ..self }
+    }
 }
 
-type Gets = Result<Got, CallError>;
+pub(super) type Gets = Result<Got, CallError>;
 
 /// Makes the call and reads what it gives to the end.
 pub(super) async fn invoke(
@@ -81,18 +97,20 @@ pub(super) async fn invoke(
         seen,
     };
     let method = &*call.invocation.method;
+    let literal = call.send.is_literal() || call.read.text.is_some() || call.expect.items.is_some();
     match &*call.invocation.service {
-        "Testbed" => making.testbed(method).await,
-        "Workbench" => making.workbench(method).await,
-        _ => making.other(services).await,
+        "Testbed" if !literal => making.testbed(method).await,
+        "Workbench" if !literal => making.workbench(method).await,
+        _ => making.by_schema(services).await,
     }
 }
 
-struct Making<'c> {
-    process: Process,
-    call: &'c CallScript,
-    caller: Caller,
-    seen: Seen,
+/// A call that is being made.
+pub(super) struct Making<'c> {
+    pub(super) process: Process,
+    pub(super) call: &'c CallScript,
+    pub(super) caller: Caller,
+    pub(super) seen: Seen,
 }
 
 impl Making<'_> {
@@ -138,12 +156,11 @@ impl Making<'_> {
             "pipe" => {
                 let (kept, passed) = Tunnel::pair();
                 let answered = self.ends(client.pipe(passed));
-                let (answered, (count, broken)) = join(answered, self.pump(kept)).await;
-                Ok(Got {
-                    value: json!(answered?),
-                    stream: broken,
-                    read: Some((count, "bytes")),
-                })
+                // It gives back what it gets.
+                let out = Content::Pattern(self.call.send.bytes as usize);
+                let pumped = self.pump(kept, out, Some(out));
+                let (answered, (count, broken)) = join(answered, pumped).await;
+                Ok(Got::streamed(count, "bytes", broken).with(json!(answered?)))
             }
             _ => Err(CallError::Encode(
                 format!("no such method: {method}").into(),
@@ -192,38 +209,6 @@ impl Making<'_> {
             _ => Err(CallError::Encode(
                 format!("no such method: {method}").into(),
             )),
-        }
-    }
-
-    /// A method of a service of the user's.
-    async fn other(self, services: &Services) -> Gets {
-        let invocation = &self.call.invocation;
-        let known = services.method(&invocation.service, &invocation.method);
-        let Some(method) = known else {
-            let text = format!("there is no method {}", invocation.full_name());
-            return Err(CallError::Encode(text.into()));
-        };
-        let info = method
-            .info()
-            .map_err(|problem| CallError::Encode(problem.to_string().into()))?;
-        let args = invocation.args.iter().map(|arg| match arg {
-            Arg::Json(value) => value.clone(),
-            Arg::Bytes(len) => json!(pattern(0, *len).to_vec()),
-            Arg::Stream | Arg::Tunnel => Value::Null,
-        });
-        let request = info.schema.json_to_request(&Value::Array(args.collect()));
-        let request = request.map_err(|error| CallError::Encode(error.to_string().into()))?;
-        let mut call = self.caller.call_encoded(method, Bytes::from(request));
-        if let Some(deadline) = self.call.deadline {
-            call = call.deadline(deadline.into());
-        }
-        let body = call.await?;
-        if method.spec().oneway {
-            return Ok(Got::value(Value::Null));
-        }
-        match info.schema.ret.postcard_to_json(&body) {
-            Ok(value) => Ok(Got::value(value)),
-            Err(error) => Err(CallError::Decode(error.to_string().into())),
         }
     }
 
@@ -297,6 +282,7 @@ impl Making<'_> {
             start,
             every,
             stop_after,
+            ..
         } = self.call.read;
         pause(&self.process, start).await;
         let mut count = 0;
@@ -316,29 +302,27 @@ impl Making<'_> {
             count = self.seen.read(1);
             pause(&self.process, every).await;
         }
-        Ok(Got {
-            value: Value::Null,
-            stream: broken,
-            read: Some((count, "items")),
-        })
+        Ok(Got::streamed(count, "items", broken))
     }
 
     /// Writes and reads a tunnel as the script says, and compares; how many bytes came back, and
     /// why no more.
-    async fn pump(&self, tunnel: Tunnel) -> (u64, Option<(Ending, String)>) {
+    pub(super) async fn pump(
+        &self,
+        tunnel: Tunnel,
+        out: Content<'_>,
+        expected: Option<Content<'_>>,
+    ) -> (u64, Option<(Ending, String)>) {
         let (mut source, mut sink) = tokio::io::split(tunnel);
         let Sends {
-            bytes,
-            every,
-            keep_open,
-            ..
+            every, keep_open, ..
         } = self.call.send;
         let write = async {
             let mut at = 0;
-            while at < bytes as usize {
+            while at < out.len() {
                 pause(&self.process, every).await;
-                let len = CHUNK_BYTES.min(bytes as usize - at);
-                let chunk: Vec<u8> = (at..at + len).map(octet).collect();
+                let len = CHUNK_BYTES.min(out.len() - at);
+                let chunk: Vec<u8> = (at..at + len).map_while(|at| out.octet(at)).collect();
                 sink.write_all(&chunk).await?;
                 at += len;
             }
@@ -368,7 +352,11 @@ impl Making<'_> {
                     return Ok(());
                 }
                 let at = count as usize;
-                if !(at..at + len).map(octet).eq(buffer[..len].iter().copied()) {
+                let is_wrong = |content: Content<'_>| {
+                    let mut read = buffer[..len].iter().zip(at..);
+                    read.any(|(octet, at)| content.octet(at) != Some(*octet))
+                };
+                if expected.is_some_and(is_wrong) {
                     self.seen
                         .is_wrong(|| format!("a byte of the tunnel behind {count} is another one"));
                 }
@@ -394,7 +382,7 @@ impl Making<'_> {
 
 type Piped<'a> = Pin<Box<dyn Future<Output = std::io::Result<()>> + Send + 'a>>;
 
-async fn pause(process: &Process, span: Nanos) {
+pub(super) async fn pause(process: &Process, span: Nanos) {
     if span > Nanos::ZERO {
         process.sleep(span).await;
     }
@@ -405,7 +393,27 @@ fn text(n: u32, bytes: u32) -> String {
     format!("{:.<width$}", format!("item {n} "), width = bytes as usize)
 }
 
-/// The byte of a tunnel at this place.
-fn octet(at: usize) -> u8 {
-    (at ^ (at >> 8)) as u8
+/// What goes through a tunnel.
+#[derive(Clone, Copy)]
+pub(super) enum Content<'c> {
+    /// So many bytes.
+    Pattern(usize),
+    /// These.
+    Text(&'c [u8]),
+}
+
+impl Content<'_> {
+    pub(super) fn len(self) -> usize {
+        match self {
+            Content::Pattern(len) => len,
+            Content::Text(bytes) => bytes.len(),
+        }
+    }
+
+    fn octet(self, at: usize) -> Option<u8> {
+        match self {
+            Content::Pattern(len) => (at < len).then_some((at ^ (at >> 8)) as u8),
+            Content::Text(bytes) => bytes.get(at).copied(),
+        }
+    }
 }

@@ -3,12 +3,12 @@
 //! | module | owns |
 //! |---|---|
 //! | `model` | [`Scenario`] and its parts: plain data |
-//! | `parse`, `expect`, `document` | from a TOML file to a [`Scenario`], every error with its place |
+//! | `parse`, `calls`, `streams`, `limits`, `expect`, `document` | from a TOML file to a [`Scenario`], every error with its place |
 //! | `sentence` | faults as sentences, both ways |
 //! | `invocation` | calls as they are written: `add(1, 2)` |
 //! | `outcome` | how calls end, in words |
 //! | `services`, `workbench` | what scenarios can call: [`Services`] |
-//! | `run`, `perform`, `invoke` | running it: a world, its callers, one call |
+//! | `run`, `perform`, `invoke`, `dynamic` | running it: a world, its callers, one call, one call by its schema |
 //! | `verdict` | what is not as expected, in sentences: [`Verdict`] |
 //! | `text` | traces as snapshots keep them |
 //! | `explore` | crashes at every event: [`Exploration`] |
@@ -46,13 +46,16 @@
 //!
 //! How a world runs, and how sessions work: it uses the simulator as every user can.
 
+mod calls;
 mod document;
+mod dynamic;
 mod error;
 mod expect;
 mod explore;
 pub mod fuzz_bodies;
 mod invocation;
 mod invoke;
+mod limits;
 mod model;
 mod outcome;
 mod parse;
@@ -61,6 +64,7 @@ mod run;
 mod saved;
 mod sentence;
 mod services;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -137,16 +137,27 @@ pub enum Arg {
 /// What a caller sends on a stream or a tunnel.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Send {
-    /// Items of a stream. Default: 0.
+    /// Items of a stream, made up for the method. Default: 0.
     pub items: u32,
+    /// Or these, as JSON.
+    pub values: Option<Vec<Value>>,
     /// The length of each item of a stream of texts or bytes. Default: short.
     pub item_bytes: u32,
-    /// Bytes of a tunnel. Default: 0.
+    /// Bytes of a tunnel, in a pattern. Default: 0.
     pub bytes: u32,
+    /// Or these.
+    pub text: Option<String>,
     /// The pause before each item, or before each 16 KiB of a tunnel. Default: none.
     pub every: Nanos,
     /// Whether the sending direction is left open after that. Default: it is ended.
     pub keep_open: bool,
+}
+
+impl Send {
+    /// Whether the script itself says what is sent.
+    pub(super) fn is_literal(&self) -> bool {
+        self.values.is_some() || self.text.is_some()
+    }
 }
 
 /// How a caller reads a stream or a tunnel.
@@ -158,6 +169,9 @@ pub struct Read {
     pub every: Nanos,
     /// After so many items or bytes it is dropped. Default: it is read to its end.
     pub stop_after: Option<u64>,
+    /// The bytes that must come out of a tunnel. Default: those that were sent, where the method is
+    /// known to send them back.
+    pub text: Option<String>,
 }
 
 /// How a call must end. With nothing said it must end well.
@@ -177,6 +191,8 @@ pub struct CallExpectations {
     pub not_before: Option<Nanos>,
     /// So many items or bytes have been read by then, at least and at most.
     pub reads: Option<(u64, u64)>,
+    /// These items are read, as JSON: all of them if it ends well, else so many of the first ones.
+    pub items: Option<Vec<Value>>,
 }
 
 /// A scripted fault.

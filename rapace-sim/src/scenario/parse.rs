@@ -1,16 +1,16 @@
-//! From a file to a [`Scenario`].
+//! From a file to a [`Scenario`]; calls, limits and expectations have files of their own.
 
 use std::ops::Range;
-use std::time::Duration;
 
 use rapace_session::Limits;
 use toml::de::DeTable;
 
+use super::calls::Calls;
 use super::document::{Field, Table, in_order, inside};
 use super::error::{Problem, ScriptError};
 use super::expect;
-use super::invocation;
-use super::model::{CallScript, FaultScript, HOST, Party, PluginScript, Read, Scenario, Send};
+use super::limits;
+use super::model::{FaultScript, HOST, Party, PluginScript, Scenario};
 use super::sentence;
 use super::services::Services;
 use crate::fault::{Fault, What};
@@ -19,9 +19,6 @@ use crate::program::Restart;
 
 /// Files longer than this are refused: nobody wrote them by hand.
 const FILE_BYTES_MAX: usize = 1 << 20;
-/// A scenario makes at most so many calls: more belong into a Rust test.
-const CALLS_MAX: u64 = 1_000_000;
-
 const TRANSPORTS: [(&str, LinkKind); 3] = [
     ("stream", LinkKind::Stream),
     ("mem", LinkKind::Mem),
@@ -50,62 +47,14 @@ const LINK: &[&str] = &[
     "slots_max",
     "lane_bytes_max",
 ];
-const CALL: &[&str] = &[
-    "do",
-    "name",
-    "at",
-    "after",
-    "from",
-    "to",
-    "deadline",
-    "cancel",
-    "repeat",
-    "parallel",
-    "every",
-    "send",
-    "read",
-    "returns",
-    "fails",
-    "may_fail",
-    "says",
-    "within",
-    "not_before",
-    "reads",
-];
-const SEND: &[&str] = &["items", "item_bytes", "bytes", "every", "keep_open"];
-const READ: &[&str] = &["start", "every", "stop_after"];
 const FAULT: &[&str] = &["when", "what", "may_miss"];
-const LIMITS: &[&str] = &[
-    "max_payload_size",
-    "max_channels",
-    "max_pending_calls",
-    "window_bytes",
-    "max_violations",
-    "handshake_timeout",
-    "grace",
-    "ping_interval",
-    "ping_timeout",
-    "channel_buffer_bytes",
-    "send_queue_bytes",
-    "max_queued_replies",
-];
 
 /// All keys of the format, for the test that they are documented.
 #[cfg(test)]
 pub(super) fn all_keys() -> impl Iterator<Item = &'static str> {
-    let tables = [
-        TOP,
-        PARTY,
-        PLUGIN,
-        LINK,
-        CALL,
-        SEND,
-        READ,
-        FAULT,
-        expect::KEYS,
-        LIMITS,
-    ];
-    tables.into_iter().flatten().copied()
+    let tables = [TOP, PARTY, PLUGIN, LINK, FAULT, expect::KEYS, limits::KEYS];
+    let tables = tables.into_iter().chain(super::calls::KEYS.iter().copied());
+    tables.flatten().copied()
 }
 
 impl Scenario {
@@ -139,9 +88,9 @@ impl Scenario {
     }
 }
 
-struct Parser<'t> {
+pub(super) struct Parser<'t> {
     text: &'t str,
-    services: &'t Services,
+    pub(super) services: &'t Services,
 }
 
 impl Parser<'_> {
@@ -157,7 +106,11 @@ impl Parser<'_> {
         let top = Table::new(document.get_ref(), 0..0, "a scenario", TOP)?;
         let about = top.need("about", "say in a sentence what the scenario shows")?;
         let plugins = self.plugins(&top)?;
-        let calls = self.calls(&top, &plugins)?;
+        let calls = Calls {
+            parser: self,
+            plugins: &plugins,
+        }
+        .read(&top)?;
         let scenario = Scenario {
             name: name.to_owned(),
             about: about.text()?.trim().to_owned(),
@@ -267,141 +220,10 @@ impl Parser<'_> {
             }
         };
         let limits = match table.get("limits") {
-            Some(field) => limits(field)?,
+            Some(field) => limits::read(field)?,
             None => Limits::default(),
         };
         Ok(Party { serves, limits })
-    }
-
-    fn calls(
-        &self,
-        top: &Table<'_, '_>,
-        plugins: &[PluginScript],
-    ) -> Result<Vec<CallScript>, Problem> {
-        let Some(field) = top.get("call") else {
-            return Ok(Vec::new());
-        };
-        let mut calls: Vec<CallScript> = Vec::new();
-        let mut total = 0;
-        for (span, entries) in field.tables()? {
-            let table = Table::new(entries, span.clone(), "a call", CALL)?;
-            let call = self.call(&table, plugins, &calls)?;
-            total += call.total();
-            if total > CALLS_MAX {
-                let message = format!("a scenario makes at most {CALLS_MAX} calls");
-                return Err(Problem::new(span, message));
-            }
-            calls.push(call);
-        }
-        Ok(calls)
-    }
-
-    fn call(
-        &self,
-        table: &Table<'_, '_>,
-        plugins: &[PluginScript],
-        before: &[CallScript],
-    ) -> Result<CallScript, Problem> {
-        let what = table.need("do", "say what is called: do = \"add(1, 2)\"")?;
-        let invocation = invocation::parse(what.text()?, self.services)
-            .map_err(|problem| self.within(&what, problem))?;
-        let names = names(plugins);
-        let who = |key: &'static str, default: &str| match table.get(key) {
-            None => Ok(default.to_owned()),
-            Some(field) => process(field.span(), field.text()?, &names),
-        };
-        let from = who("from", HOST)?;
-        let to = who("to", if from == HOST { &plugins[0].name } else { HOST })?;
-        if (from == HOST) == (to == HOST) {
-            let message = format!("there is no link between `{from}` and `{to}`");
-            return Err(Problem::new(what.span(), message)
-                .hint("each plugin has a link to the host, and no other"));
-        }
-        if table.get("to").is_none() && from == HOST && plugins.len() > 1 {
-            return Err(
-                Problem::new(what.span(), "`to` is missing: there are several plugins")
-                    .suggest("", plugins.iter().map(|plugin| plugin.name.as_str())),
-            );
-        }
-        let name = match table.text("name")? {
-            Some(name) => name.to_owned(),
-            None => numbered(&invocation.method, before),
-        };
-        let mut after = Vec::new();
-        if let Some(field) = table.get("after") {
-            for (span, name) in field.texts()? {
-                if !before.iter().any(|call| call.name == name) {
-                    let message = format!("no call above is called `{name}`");
-                    let names = before.iter().map(|call| call.name.as_str());
-                    return Err(Problem::new(span, message).suggest(name, names));
-                }
-                after.push(name.to_owned());
-            }
-        }
-        let times = |key: &'static str| match table.get(key) {
-            None => Ok(1),
-            Some(field) => at_least_one(field, field.number(CALLS_MAX)? as u32),
-        };
-        let (send, read) = self.streams(table, &invocation)?;
-        Ok(CallScript {
-            name,
-            at: table.nanos("at")?.unwrap_or_default(),
-            after,
-            from,
-            to,
-            invocation,
-            deadline: table.nanos("deadline")?,
-            cancel: table.nanos("cancel")?,
-            repeat: times("repeat")?,
-            parallel: times("parallel")?,
-            every: table.nanos("every")?.unwrap_or_default(),
-            send,
-            read,
-            expect: expect::of_call(table)?,
-            line: self.line(table.span.start),
-        })
-    }
-
-    fn streams(
-        &self,
-        table: &Table<'_, '_>,
-        invocation: &super::model::Invocation,
-    ) -> Result<(Send, Read), Problem> {
-        let schema = self
-            .services
-            .schema(&invocation.service, &invocation.method);
-        let (sends, reads) = schema.map_or((true, true), |schema| invocation::ports(&schema));
-        let mut send = Send::default();
-        if let Some(field) = table.get("send") {
-            if !sends {
-                let message = format!("`{}` takes no stream or tunnel", invocation.method);
-                return Err(Problem::new(field.span(), message));
-            }
-            let (span, entries) = field.table()?;
-            let table = Table::new(entries, span, "`send`", SEND)?;
-            send = Send {
-                items: table.number("items", 1 << 24)?.unwrap_or(0) as u32,
-                item_bytes: table.bytes("item_bytes")?.unwrap_or(0),
-                bytes: table.bytes("bytes")?.unwrap_or(0),
-                every: table.nanos("every")?.unwrap_or_default(),
-                keep_open: table.flag("keep_open")?.unwrap_or(false),
-            };
-        }
-        let mut read = Read::default();
-        if let Some(field) = table.get("read") {
-            if !reads {
-                let message = format!("`{}` gives no stream or tunnel", invocation.method);
-                return Err(Problem::new(field.span(), message));
-            }
-            let (span, entries) = field.table()?;
-            let table = Table::new(entries, span, "`read`", READ)?;
-            read = Read {
-                start: table.nanos("start")?.unwrap_or_default(),
-                every: table.nanos("every")?.unwrap_or_default(),
-                stop_after: table.number("stop_after", u64::from(u32::MAX))?,
-            };
-        }
-        Ok((send, read))
     }
 
     fn faults(
@@ -469,20 +291,20 @@ impl Parser<'_> {
     }
 
     /// A problem inside of a text, as a problem of the file.
-    fn within(&self, field: &Field<'_, '_>, problem: Problem) -> Problem {
+    pub(super) fn within(&self, field: &Field<'_, '_>, problem: Problem) -> Problem {
         Problem {
             span: inside(field, self.text, problem.span),
             ..problem
         }
     }
 
-    fn line(&self, at: usize) -> usize {
+    pub(super) fn line(&self, at: usize) -> usize {
         let before = self.text.as_bytes().iter().take(at);
         before.filter(|byte| **byte == b'\n').count() + 1
     }
 }
 
-fn at_least_one(field: Field<'_, '_>, number: u32) -> Result<u32, Problem> {
+pub(super) fn at_least_one(field: Field<'_, '_>, number: u32) -> Result<u32, Problem> {
     if number == 0 {
         let message = format!("`{}` is at least 1", field.key);
         return Err(Problem::new(field.span(), message));
@@ -516,42 +338,6 @@ pub(super) fn transport(span: Range<usize>, name: &str) -> Result<LinkKind, Prob
     })
 }
 
-fn limits(field: Field<'_, '_>) -> Result<Limits, Problem> {
-    let (span, entries) = field.table()?;
-    let table = Table::new(entries, span, "`limits`", LIMITS)?;
-    let mut limits = Limits::default();
-    let bytes = |key, place: &mut u32| {
-        table
-            .bytes(key)
-            .map(|bytes| *place = bytes.unwrap_or(*place))
-    };
-    bytes("max_payload_size", &mut limits.max_payload_size)?;
-    bytes("window_bytes", &mut limits.window_bytes)?;
-    bytes("channel_buffer_bytes", &mut limits.channel_buffer_bytes)?;
-    bytes("max_channels", &mut limits.max_channels)?;
-    bytes("max_pending_calls", &mut limits.max_pending_calls)?;
-    bytes("max_violations", &mut limits.max_violations)?;
-    bytes("max_queued_replies", &mut limits.max_queued_replies)?;
-    if let Some(bytes) = table.bytes("send_queue_bytes")? {
-        limits.send_queue_bytes = bytes as usize;
-    }
-    let span = |key, place: &mut Duration| {
-        table
-            .nanos(key)
-            .map(|span| *place = span.map_or(*place, Duration::from))
-    };
-    span("handshake_timeout", &mut limits.handshake_timeout)?;
-    span("grace", &mut limits.grace)?;
-    span("ping_timeout", &mut limits.ping_timeout)?;
-    limits.ping_interval = table.nanos("ping_interval")?.map(Duration::from);
-    if limits.handshake_timeout > Duration::from_secs(30)
-        && let Some(field) = table.get("handshake_timeout")
-    {
-        return Err(Problem::new(field.span(), "a handshake takes at most 30s"));
-    }
-    Ok(limits)
-}
-
 /// All processes, the host first.
 pub(super) fn names(plugins: &[PluginScript]) -> Vec<&str> {
     let plugins = plugins.iter().map(|plugin| plugin.name.as_str());
@@ -564,15 +350,4 @@ pub(super) fn process(span: Range<usize>, name: &str, names: &[&str]) -> Result<
     }
     let message = format!("there is no process `{name}`");
     Err(Problem::new(span, message).suggest(name, names.iter().copied()))
-}
-
-/// `nap`, then `nap 2`, `nap 3`.
-fn numbered(method: &str, before: &[CallScript]) -> String {
-    let same = before
-        .iter()
-        .filter(|call| call.invocation.method == method);
-    match same.count() {
-        0 => method.to_owned(),
-        earlier => format!("{method} {}", earlier + 1),
-    }
 }

@@ -99,7 +99,11 @@ fn judge(call: &CallScript, outcome: &Outcome) -> Option<String> {
     {
         return Some(format!("should take at least {least}, but it took {took}"));
     }
-    let (least, most) = expect.reads.unwrap_or((0, u64::MAX));
+    let (least, most) = match (&expect.items, expect.reads) {
+        (Some(items), _) if outcome.ended.is_ok() => (items.len() as u64, items.len() as u64),
+        (Some(items), _) => (0, items.len() as u64),
+        (None, reads) => reads.unwrap_or((0, u64::MAX)),
+    };
     if !(least..=most).contains(&outcome.reads) {
         let wanted = match (least, most) {
             _ if least == most => least.to_string(),

@@ -262,7 +262,7 @@ fn item(schema: &MethodSchema, port: u32) -> Option<&Schema> {
 }
 
 /// The ports of a type in order of declaration: the items of streams, nothing for tunnels.
-fn streams<'a>(schema: &'a Schema, found: &mut Vec<Option<&'a Schema>>) {
+pub(crate) fn streams<'a>(schema: &'a Schema, found: &mut Vec<Option<&'a Schema>>) {
     match schema {
         Schema::Stream(item) => found.push(Some(item)),
         Schema::Tunnel => found.push(None),

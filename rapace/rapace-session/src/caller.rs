@@ -100,8 +100,8 @@ impl Caller {
 
     /// A call of a method that is known by its schema only: `request` is its arguments as
     /// [`MethodSchema::json_to_request`](rapace_codec::MethodSchema::json_to_request) encodes them,
-    /// and it resolves to the encoded return value. Methods with streams or tunnels are refused with
-    /// [`CallError::Encode`].
+    /// and it resolves to the encoded return value. In both, streams and tunnels are port numbers:
+    /// see [`EncodedCall::port`] and [`EncodedReply::port`](crate::call::EncodedReply::port).
     pub fn call_encoded(&self, method: &'static dyn AnyMethod, request: Bytes) -> EncodedCall {
         EncodedCall::new(self.clone(), method, request)
     }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use facet::Facet;
 use futures_core::Stream;
 use rapace_codec::Codec;
@@ -49,17 +50,54 @@ pub(super) enum Fill {
     Broken(String),
 }
 
+/// From items to payloads.
+pub(super) trait EncodeItem<T>: Send {
+    /// The item's bytes where the link reads them; `None` when their length does not fit.
+    fn encode(
+        &self,
+        item: &T,
+        outlet: Outlet<'_>,
+        fits: impl FnOnce(usize) -> bool,
+    ) -> Result<Option<Payload>, String>;
+}
+
+impl<T: Facet<'static>> EncodeItem<T> for Codec<T> {
+    #[inline]
+    fn encode(
+        &self,
+        item: &T,
+        outlet: Outlet<'_>,
+        fits: impl FnOnce(usize) -> bool,
+    ) -> Result<Option<Payload>, String> {
+        encode::item(self.bind(item), outlet, fits).map_err(|error| error.to_string())
+    }
+}
+
+/// For items that are encoded already.
+pub(super) struct Verbatim;
+
+impl EncodeItem<Bytes> for Verbatim {
+    fn encode(
+        &self,
+        item: &Bytes,
+        outlet: Outlet<'_>,
+        fits: impl FnOnce(usize) -> bool,
+    ) -> Result<Option<Payload>, String> {
+        Ok(fits(item.len()).then(|| encode::copied(item, outlet)))
+    }
+}
+
 /// A stream of values as a source of payloads.
-pub(super) struct Encoded<T: 'static, S> {
+pub(super) struct Encoded<T, S, C> {
     items: S,
-    codec: Codec<T>,
+    codec: C,
     /// An item that credit did not cover.
     kept: Option<T>,
     ended: bool,
 }
 
-impl<T: 'static, S> Encoded<T, S> {
-    pub(super) fn new(items: S, codec: Codec<T>) -> Self {
+impl<T, S, C> Encoded<T, S, C> {
+    pub(super) fn new(items: S, codec: C) -> Self {
         Encoded {
             items,
             codec,
@@ -69,11 +107,12 @@ impl<T: 'static, S> Encoded<T, S> {
     }
 }
 
-impl<T, S, E> ItemSource for Encoded<T, S>
+impl<T, S, E, C> ItemSource for Encoded<T, S, C>
 where
-    T: Facet<'static> + Send,
+    T: Send,
     S: Stream<Item = Result<T, E>> + Unpin + Send,
     E: std::fmt::Display,
+    C: EncodeItem<T>,
 {
     fn poll_fill(
         &mut self,
@@ -99,7 +138,7 @@ where
                         needed = len;
                         allowance.as_mut().is_none_or(|left| left.spend(len))
                     };
-                    match encode::item(self.codec.bind(&item), outlet, fits) {
+                    match self.codec.encode(&item, outlet, fits) {
                         Ok(Some(payload)) => {
                             items += 1;
                             bytes += payload.len();
@@ -109,7 +148,7 @@ where
                             self.kept = Some(item);
                             return Poll::Ready(Fill::NeedsCredit(needed));
                         }
-                        Err(error) => return Poll::Ready(Fill::Broken(error.to_string())),
+                        Err(why) => return Poll::Ready(Fill::Broken(why)),
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
