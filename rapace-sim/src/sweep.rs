@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::report::{FaultCount, Report};
@@ -23,6 +23,9 @@ pub struct Sweep {
     pub failures_max: usize,
     /// Stops after so much real time. Default: never.
     pub time_max: Option<Duration>,
+    /// Set by anybody at any time, it ends the sweep: worlds that are under way are finished, and
+    /// no further ones begin. Default: a flag that nobody has.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Sweep {
@@ -34,6 +37,7 @@ impl Sweep {
             twice_every: 16,
             failures_max: 1,
             time_max: None,
+            stop: Arc::default(),
         }
     }
 }
@@ -117,7 +121,7 @@ pub fn sweep(
         for _ in 0..sweep.threads.max(1) {
             let (sender, next, stop, world) = (sender.clone(), &next, &stop, &world);
             scope.spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
+                while !stop.load(Ordering::Relaxed) && !sweep.stop.load(Ordering::Relaxed) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= sweep.seeds.end {
                         return;

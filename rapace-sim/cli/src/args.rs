@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use rapace_sim::LinkKind;
 
 use crate::seeds::{Seeds, Shard};
 
@@ -16,6 +17,12 @@ pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
+
+const TRANSPORTS: [&str; 3] = [
+    LinkKind::Stream.name(),
+    LinkKind::Mem.name(),
+    LinkKind::Shm.name(),
+];
 
 const AFTER: &str = "\
 Examples:
@@ -32,7 +39,8 @@ Examples:
 Exit codes:
   0  everything was as it must be
   1  something was found wrong
-  2  the command line or a file cannot be understood";
+  2  the command line or a file cannot be understood
+  130, 143  Ctrl-C, SIGTERM; a sweep prints its table first";
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
@@ -60,38 +68,43 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with = "scenario")]
     pub(crate) all: bool,
     /// Use this seed instead of the scenario's own
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed, allow_hyphen_values = true)]
     pub(crate) seed: Option<u64>,
     /// Run it with each of these seeds
-    #[arg(long, value_name = "A..B", conflicts_with = "seed")]
+    #[arg(
+        long,
+        value_name = "A..B",
+        conflicts_with = "seed",
+        allow_hyphen_values = true
+    )]
     pub(crate) seeds: Option<Seeds>,
-    /// Run it over this transport only: stream, mem or shm
-    #[arg(long, value_name = "NAME")]
+    /// Run it over this transport only
+    #[arg(long, value_name = "NAME", value_parser = TRANSPORTS)]
     pub(crate) transport: Option<String>,
     /// Print the trace, too
     #[arg(long)]
     pub(crate) trace: bool,
     /// Crash each process before each of its events, one run for each
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "trace"])]
     pub(crate) crash_everywhere: bool,
 }
 
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct SweepArgs {
     /// Which seeds; `A..` goes on until the time is over [default: 0..]
-    #[arg(long, value_name = "A..B")]
+    #[arg(long, value_name = "A..B", allow_hyphen_values = true)]
     pub(crate) seeds: Option<Seeds>,
     /// How long, for example 60s or 10m [default: 60s, unless the seeds have an end]
-    #[arg(long = "for", value_name = "TIME", value_parser = span)]
+    #[arg(long = "for", value_name = "TIME", value_parser = span, allow_hyphen_values = true)]
     pub(crate) time: Option<Duration>,
     /// Do one part of the work: part I of N, counted from 0
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,
     /// How many worlds run at once [default: one for each core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) threads: Option<usize>,
     /// Go on after failures until there are so many [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) failures: Option<usize>,
     /// Where plans of failures are written, shrunk [default: target/sim]
     #[arg(long, value_name = "DIR")]
@@ -103,7 +116,7 @@ pub(crate) struct ReplayArgs {
     /// A seed of the standard world, a scenario, or the file of a saved plan
     pub(crate) subject: String,
     /// For scenarios: which transport [default: the first one]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = TRANSPORTS)]
     pub(crate) transport: Option<String>,
     /// Print the trace, too
     #[arg(long)]
@@ -124,7 +137,7 @@ pub(crate) struct ShowArgs {
     /// A seed of the standard world, a scenario, or the file of a saved plan
     pub(crate) subject: String,
     /// For scenarios: which transport [default: the first one]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = TRANSPORTS)]
     pub(crate) transport: Option<String>,
     /// Write one self-contained page instead
     #[arg(long, value_name = "FILE")]
@@ -134,13 +147,27 @@ pub(crate) struct ShowArgs {
     pub(crate) json: bool,
 }
 
+/// The number of a seed.
+fn seed(text: &str) -> Result<u64, String> {
+    let number = text.replace('_', "").parse();
+    number.map_err(|_| "a seed is a number from 0 on, such as 4711".to_owned())
+}
+
+/// A number of things of which there must be one.
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("write a number from 1 on".to_owned()),
+    }
+}
+
 /// `60s`, `500ms`, `10m`, `2h`.
 fn span(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| c.is_ascii_alphabetic());
     let split = split.ok_or("a unit is missing: write 60s, 10m or 2h")?;
     let number: f64 = text[..split]
         .parse()
-        .map_err(|_| format!("`{}` is no number", &text[..split]))?;
+        .map_err(|_| format!("`{}` is no number: write 60s, 10m or 2h", &text[..split]))?;
     let unit = match &text[split..] {
         "ms" => 0.001,
         "s" => 1.0,
@@ -152,6 +179,9 @@ fn span(text: &str) -> Result<Duration, String> {
             ));
         }
     };
+    if number <= 0.0 {
+        return Err("nothing can be done in no time: write 60s, 10m or 2h".to_owned());
+    }
     Duration::try_from_secs_f64(number * unit).map_err(|_| "that is too long".to_owned())
 }
 
@@ -173,5 +203,8 @@ mod tests {
         assert!(span("90").is_err());
         assert!(span("s").is_err());
         assert!(span("1e300h").is_err());
+        assert!(span("0s").is_err());
+        assert!(span("-3s").is_err());
+        assert!(span("NaNs").is_err());
     }
 }

@@ -16,7 +16,8 @@ const ABOUT_CHARS: usize = 90;
 pub(crate) fn list() -> Done {
     let Some(folder) = folder() else {
         return Err(Unusable(
-            "there is no folder `scenarios` here or above".to_owned(),
+            "there is no folder `scenarios` here or above; `cargo sim run FILE` takes any file"
+                .to_owned(),
         ));
     };
     let mut all_fine = true;

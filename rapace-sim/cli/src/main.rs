@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `args` | the command line |
 //! | `subject` | what a command is about: a seed, a scenario, a saved plan |
-//! | `sweep` | many seeds, with a progress bar and a table |
+//! | `sweep` | many seeds, and the table of them |
+//! | `progress` | how far a sweep is |
+//! | `interrupt` | Ctrl-C |
 //! | `single` | `run`, `replay`, `shrink`, `show` |
 //! | `list` | what there is to run |
 //! | `seeds` | ranges of seeds, and shards of them |
@@ -28,7 +30,9 @@ macro_rules! say_on {
 }
 
 mod args;
+mod interrupt;
 mod list;
+mod progress;
 mod seeds;
 mod single;
 mod subject;
@@ -62,6 +66,22 @@ impl fmt::Display for Unusable {
 /// Whether all was fine, or why a command could not do its work.
 type Done = Result<bool, Unusable>;
 
+/// How a command ended that could do its work.
+enum Ended {
+    /// Everything was as it must be.
+    Fine,
+    /// Something was found wrong.
+    Found,
+    /// By a signal, and with this exit code.
+    Stopped(u8),
+}
+
+impl From<bool> for Ended {
+    fn from(fine: bool) -> Self {
+        if fine { Ended::Fine } else { Ended::Found }
+    }
+}
+
 fn print(text: fmt::Arguments<'_>) {
     if std::io::stdout().lock().write_fmt(text).is_err() {
         std::process::exit(i32::from(FINE));
@@ -76,17 +96,18 @@ fn main() -> ExitCode {
     }
     let args = Args::parse_from(words);
     let done = match args.command {
-        None => Ok(sweep::sweep(&args::SweepArgs::default())),
-        Some(Command::Sweep(sweep)) => Ok(sweep::sweep(&sweep)),
-        Some(Command::Run(run)) => single::run(&run),
-        Some(Command::Replay(replay)) => single::replay(&replay),
-        Some(Command::Shrink(shrink)) => single::shrink(&shrink),
-        Some(Command::Show(show)) => single::show(&show),
-        Some(Command::List) => list::list(),
+        None => sweep::sweep(&args::SweepArgs::default()),
+        Some(Command::Sweep(sweep)) => sweep::sweep(&sweep),
+        Some(Command::Run(run)) => single::run(&run).map(Ended::from),
+        Some(Command::Replay(replay)) => single::replay(&replay).map(Ended::from),
+        Some(Command::Shrink(shrink)) => single::shrink(&shrink).map(Ended::from),
+        Some(Command::Show(show)) => single::show(&show).map(Ended::from),
+        Some(Command::List) => list::list().map(Ended::from),
     };
     match done {
-        Ok(true) => ExitCode::from(FINE),
-        Ok(false) => ExitCode::from(FOUND),
+        Ok(Ended::Fine) => ExitCode::from(FINE),
+        Ok(Ended::Found) => ExitCode::from(FOUND),
+        Ok(Ended::Stopped(code)) => ExitCode::from(code),
         Err(problem) => {
             eprintln!("error: {problem}");
             ExitCode::from(UNUSABLE)

@@ -1,5 +1,6 @@
 //! Ranges of seeds, and shards of them.
 
+use std::num::IntErrorKind;
 use std::ops::Range;
 use std::str::FromStr;
 
@@ -45,20 +46,37 @@ impl FromStr for Seeds {
         let number = |text: &str| {
             let digits = text.replace('_', "");
             let number = digits.parse::<u64>();
-            number.map_err(|_| format!("`{text}` is no seed; write a range such as 0..10000"))
+            number.map_err(|error| match error.kind() {
+                IntErrorKind::PosOverflow => {
+                    format!("`{text}` is above the last seed, {}", u64::MAX)
+                }
+                _ => format!("`{text}` is no seed: write a range of numbers such as 0..10000"),
+            })
         };
         let Some((start, end)) = text.split_once("..") else {
-            return Err("write a range such as 0..10000, or 0.. without an end".to_owned());
+            return Err(match number(text) {
+                Ok(seed) => format!(
+                    "a range is needed: write {seed}..{} for this one seed, or 0..{seed}",
+                    seed.saturating_add(1)
+                ),
+                Err(_) => "write a range such as 0..10000, or 0.. without an end".to_owned(),
+            });
         };
         let start = number(start)?;
         let end = match end {
             "" => None,
             end => Some(number(end)?),
         };
-        if end.is_some_and(|end| end <= start) {
-            return Err(format!("there is no seed in {text}"));
+        match end {
+            Some(end) if end < start => Err(format!(
+                "the second number must be the greater one: write {end}..{start}"
+            )),
+            Some(end) if end == start => Err(format!(
+                "the end is not part of the range: write {start}..{} for this one seed",
+                start.saturating_add(1)
+            )),
+            _ => Ok(Seeds { start, end }),
         }
-        Ok(Seeds { start, end })
     }
 }
 

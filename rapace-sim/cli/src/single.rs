@@ -17,7 +17,10 @@ pub(crate) fn run(args: &RunArgs) -> Done {
         Some(name) => vec![name.clone()],
         None => {
             let folder = folder()
-                .ok_or_else(|| Unusable("there is no folder `scenarios` here or above".into()))?;
+                .ok_or_else(|| {
+                    let text = "there is no folder `scenarios` here or above; `cargo sim run FILE` takes any file";
+                    Unusable(text.to_owned())
+                })?;
             let files = files(&folder).into_iter();
             files.map(|path| path.display().to_string()).collect()
         }
@@ -25,7 +28,12 @@ pub(crate) fn run(args: &RunArgs) -> Done {
     let mut all_fine = true;
     for name in &names {
         let scenario = scenario(name)?;
-        for transport in transports(&scenario, args.transport.as_deref())? {
+        let only = args.transport.as_deref();
+        let has = |only| scenario.transports.iter().any(|kind| kind.name() == only);
+        if args.all && only.is_some_and(|only| !has(only)) {
+            continue;
+        }
+        for transport in transports(&scenario, only)? {
             all_fine &= match (args.crash_everywhere, args.seeds) {
                 (true, _) => crash_everywhere(&scenario, transport),
                 (false, Some(seeds)) => {
@@ -184,6 +192,20 @@ pub(crate) fn show(args: &ShowArgs) -> Done {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Unusable> {
-    fs::write(path, text)
-        .map_err(|error| Unusable(format!("{} cannot be written: {error}", path.display())))
+    fs::write(path, text).map_err(|error| {
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        let hint = match parent {
+            _ if path.is_dir() => {
+                format!("; name a file in it: {}", path.join("trace.html").display())
+            }
+            Some(parent) if !parent.exists() => format!("; first `mkdir -p {}`", parent.display()),
+            _ => String::new(),
+        };
+        Unusable(format!(
+            "{} cannot be written: {error}{hint}",
+            path.display()
+        ))
+    })
 }

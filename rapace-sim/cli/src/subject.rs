@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rapace_sim::scenario::{SavedPlan, Scenario, Services, Verdict};
+use rapace_sim::scenario::{SavedPlan, Scenario, ScriptError, Services, Verdict};
 use rapace_sim::{LinkKind, Plan, Report, WorldBuilder, standard};
 
 use crate::Unusable;
+use crate::seeds::Seeds;
 
 /// Something that can be run.
 pub(crate) enum Subject {
@@ -49,12 +50,59 @@ fn find(name: &str) -> Result<PathBuf, Unusable> {
         ]
     });
     let found = places.into_iter().find(|path| path.is_file());
-    found.ok_or_else(|| {
-        Unusable(format!(
-            "there is no file and no scenario `{name}`; `cargo sim list` shows what there is"
-        ))
-    })
+    found.ok_or_else(|| Unusable(nothing_like(name, folder.as_deref())))
 }
+
+/// Why a name means nothing, and what might have been meant.
+fn nothing_like(name: &str, folder: Option<&Path>) -> String {
+    let path = Path::new(name);
+    if path.is_dir() {
+        return format!(
+            "`{name}` is a folder; name a file in it, or run all of scenarios/ with `cargo sim run --all`"
+        );
+    }
+    if name.parse::<Seeds>().is_ok() {
+        return format!(
+            "`{name}` is a range, and one seed is needed; `cargo sim sweep --seeds {name}` runs them all"
+        );
+    }
+    let Some(folder) = folder else {
+        return format!(
+            "there is no file `{name}`, and no folder `scenarios` here or above that could have it"
+        );
+    };
+    let mut known: Vec<String> = [folder.to_owned(), folder.join("regressions")]
+        .iter()
+        .flat_map(|folder| files(folder))
+        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+        .collect();
+    // Of a path its last part: `scenarios/row_4.toml`.
+    let wanted = path.file_stem().unwrap_or_default().to_string_lossy();
+    let likeness = |known: &str| {
+        if !wanted.is_empty() && known.contains(&*wanted) {
+            return 1.0;
+        }
+        strsim::jaro_winkler(known, &wanted)
+    };
+    known.retain(|known| likeness(known) >= LIKE);
+    known.sort_by(|one, other| likeness(other).total_cmp(&likeness(one)));
+    known.truncate(SUGGESTIONS_MAX);
+    if known.is_empty() {
+        return format!(
+            "there is no file and no scenario `{name}`; `cargo sim list` shows what there is"
+        );
+    }
+    let known: Vec<String> = known.iter().map(|known| format!("`{known}`")).collect();
+    format!(
+        "there is no file and no scenario `{name}`; is it {}?",
+        known.join(" or ")
+    )
+}
+
+/// Names that are less like what was written are not worth mentioning, from 0 to 1.
+const LIKE: f64 = 0.9;
+/// So many names are mentioned.
+const SUGGESTIONS_MAX: usize = 4;
 
 fn read(path: &Path) -> Result<String, Unusable> {
     fs::read_to_string(path)
@@ -71,7 +119,18 @@ fn is_scenario(text: &str) -> bool {
 pub(crate) fn scenario(name: &str) -> Result<Scenario, Unusable> {
     let path = find(name)?;
     let shown = path.display().to_string();
-    Scenario::parse(&shown, &read(&path)?).map_err(|error| Unusable(error.to_string()))
+    Scenario::parse(&shown, &read(&path)?).map_err(|error| not_read(&path, &error))
+}
+
+/// Why a file cannot be used.
+fn not_read(path: &Path, error: &ScriptError) -> Unusable {
+    let is_toml = path.extension().is_some_and(|ending| ending == "toml");
+    let hint = if is_toml {
+        ""
+    } else {
+        "\n(scenarios are TOML files: docs/simulator/scenario-format.md)"
+    };
+    Unusable(format!("{error}{hint}"))
 }
 
 /// The transports of a scenario that are asked for.
@@ -123,12 +182,12 @@ impl Subject {
         }
         if is_scenario(&text) {
             let scenario =
-                Scenario::parse(&shown, &text).map_err(|error| Unusable(error.to_string()))?;
+                Scenario::parse(&shown, &text).map_err(|error| not_read(&path, &error))?;
             let transport = transports(&scenario, transport)?[0];
             let plan = scenario.plan(scenario.seed);
             return Ok(Subject::Scenario(Box::new(scenario), transport, plan));
         }
-        let saved = SavedPlan::parse(&shown, &text).map_err(|error| Unusable(error.to_string()))?;
+        let saved = SavedPlan::parse(&shown, &text).map_err(|error| not_read(&path, &error))?;
         if saved.world == SavedPlan::STANDARD {
             return Ok(Subject::Standard(saved.plan));
         }

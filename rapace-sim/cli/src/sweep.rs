@@ -1,27 +1,28 @@
-//! Many seeds, with a progress bar and a table.
+//! Many seeds, and the table of them.
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use rapace_sim::scenario::SavedPlan;
 use rapace_sim::{Report, Sweep, SweepReport, shrink, standard};
 
 use crate::args::SweepArgs;
+use crate::interrupt::Interrupt;
+use crate::progress::{Progress, grouped};
 use crate::seeds::{Seeds, Shard};
+use crate::{Ended, Unusable};
 
 /// How long a sweep takes when nothing says so.
 const TIME: Duration = Duration::from_mins(1);
 /// A sweep over fewer seeds cannot be expected to reach every mark.
 const SEEDS_FOR_MARKS: u64 = 5_000;
-/// Without a terminal a line is printed this often.
-const PLAIN_EVERY: Duration = Duration::from_secs(10);
+/// Where plans of failures are written when nothing else is said.
+const FOLDER: &str = "target/sim";
 
-/// Sweeps the standard world; false when something was found wrong.
-pub(crate) fn sweep(args: &SweepArgs) -> bool {
+/// Sweeps the standard world.
+pub(crate) fn sweep(args: &SweepArgs) -> Result<Ended, Unusable> {
     let seeds = args.seeds.unwrap_or(Seeds {
         start: 0,
         end: None,
@@ -31,109 +32,56 @@ pub(crate) fn sweep(args: &SweepArgs) -> bool {
         (None, None) => Some(TIME),
         (time, _) => time,
     };
+    if let Some(folder) = &args.save {
+        // Not only when the first failure is found, which may be after hours.
+        fs::create_dir_all(folder).map_err(|error| {
+            let folder = folder.display();
+            Unusable(format!(
+                "the folder {folder} cannot be made: {error}; give --save one that you can write to"
+            ))
+        })?;
+    }
     let range = seeds.of(shard);
     let total = seeds.end.map(|_| range.end - range.start);
+    let interrupt = Interrupt::catch();
     let over = Sweep::over(range);
     let config = Sweep {
-        threads: args.threads.unwrap_or(over.threads).max(1),
-        failures_max: args.failures.unwrap_or(1).max(1),
+        threads: args.threads.unwrap_or(over.threads),
+        failures_max: args.failures.unwrap_or(1),
         time_max: time,
+        stop: interrupt.stop.clone(),
         ..over
     };
     let mut progress = Progress::new(total, time);
     let report = rapace_sim::sweep(&config, standard::world, |so_far| progress.show(so_far));
     progress.end();
+    interrupt.no_longer();
+    let stopped = interrupt.code();
+    if stopped.is_some() {
+        say!("stopped; this is what came until then\n");
+    }
     say!("{}", table(&report));
     let missed = report.marks_missed();
-    let enough = report.seeds >= SEEDS_FOR_MARKS && report.failures.is_empty();
+    let enough = report.seeds >= SEEDS_FOR_MARKS && report.failures.is_empty() && stopped.is_none();
     if !missed.is_empty() {
         say!("marks that were never reached: {}", missed.join(", "));
         if !enough {
-            say!("(a sweep of {SEEDS_FOR_MARKS} seeds or more fails for that)");
+            let seeds = grouped(SEEDS_FOR_MARKS);
+            say!("(fine with so few seeds; a whole sweep of {seeds} or more fails for it)");
         }
     }
-    let folder = args
-        .save
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("target/sim"));
+    let folder = args.save.as_deref().unwrap_or(Path::new(FOLDER));
     for failed in &report.failures {
-        failure(failed, &folder);
-    }
-    report.failures.is_empty() && (missed.is_empty() || !enough)
-}
-
-/// How far a sweep is: a bar on a terminal, else a line now and then.
-struct Progress {
-    bar: Option<ProgressBar>,
-    time: Option<Duration>,
-    total: Option<u64>,
-    last: Instant,
-}
-
-impl Progress {
-    fn new(total: Option<u64>, time: Option<Duration>) -> Self {
-        let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let length = total.or(time.map(|time| time.as_millis() as u64));
-            let bar = ProgressBar::new(length.unwrap_or(0));
-            let style = if colour {
-                "{bar:30.cyan/blue} {msg}"
-            } else {
-                "{bar:30} {msg}"
-            };
-            // The template is a constant; without it the bar's own style would do.
-            if let Ok(style) = ProgressStyle::with_template(style) {
-                bar.set_style(style);
-            }
-            bar
-        });
-        Progress {
-            bar,
-            time,
-            total,
-            last: Instant::now(),
+        if stopped.is_some() {
+            briefly(failed);
+        } else {
+            failure(failed, folder);
         }
     }
-
-    fn show(&mut self, so_far: &SweepReport) {
-        let now = Instant::now();
-        match &self.bar {
-            Some(bar) => {
-                match (self.total, self.time) {
-                    (Some(_), _) => bar.set_position(so_far.seeds),
-                    (None, _) => bar.set_position(so_far.real_time.as_millis() as u64),
-                }
-                if now.duration_since(self.last) >= Duration::from_millis(100) {
-                    self.last = now;
-                    bar.set_message(line(so_far));
-                }
-            }
-            None if now.duration_since(self.last) >= PLAIN_EVERY => {
-                self.last = now;
-                eprintln!("{}", line(so_far));
-            }
-            None => {}
-        }
-    }
-
-    fn end(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-/// Live counts.
-fn line(so_far: &SweepReport) -> String {
-    let hit: u64 = so_far.faults.values().map(|count| count.hit).sum();
-    format!(
-        "{} seeds, {} calls, {} faults hit, {}/s events, {} failed",
-        grouped(so_far.seeds),
-        grouped(so_far.calls),
-        grouped(hit),
-        grouped(so_far.steps_per_second() as u64),
-        so_far.failures.len()
-    )
+    Ok(match stopped {
+        Some(code) => Ended::Stopped(code),
+        None => Ended::from(report.failures.is_empty() && (missed.is_empty() || !enough)),
+    })
 }
 
 /// What the sweep did, for people.
@@ -175,6 +123,17 @@ fn table(report: &SweepReport) -> String {
     text
 }
 
+/// A failure, for who has no time.
+fn briefly(failed: &Report) {
+    let seed = failed.plan.seed;
+    say!("seed {seed} fails");
+    if let Some(first) = failed.failures.first() {
+        say!("  {first}");
+    }
+    say!("see it again: cargo sim replay {seed}");
+    say!("the faults that matter: cargo sim shrink {seed}");
+}
+
 /// A failure: the seed, the first thing that was wrong, the faults that matter, and how to see it
 /// again.
 fn failure(failed: &Report, folder: &Path) {
@@ -197,7 +156,10 @@ fn failure(failed: &Report, folder: &Path) {
             let saved = SavedPlan::standard(about, shrunk.plan).to_string();
             let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, saved));
             match written {
-                Ok(()) => say!("see it again: cargo sim replay {}", path.display()),
+                Ok(()) => {
+                    say!("see it again: cargo sim replay {}", path.display());
+                    say!("with all faults, anywhere: cargo sim replay {seed}");
+                }
                 Err(error) => {
                     eprintln!("{} cannot be written: {error}", path.display());
                     say!("see it again: cargo sim replay {seed}");
@@ -206,19 +168,6 @@ fn failure(failed: &Report, folder: &Path) {
         }
         None => say!("see it again: cargo sim replay {seed}"),
     }
-}
-
-/// 1234567 as 1,234,567.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Entries in lines, behind the first column.
@@ -242,17 +191,4 @@ fn wrapped(entries: Vec<String>) -> String {
         column += len;
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_000), "1,000");
-        assert_eq!(grouped(1_234_567), "1,234,567");
-    }
 }

@@ -97,14 +97,86 @@ fn what_cannot_be_understood_exits_with_2_and_shows_the_place() {
         "{}",
         err(&output)
     );
-    for wrong in [
-        &["run", "no-such-thing"][..],
-        &["sweep", "--seeds", "9..3"],
-        &["walk"],
+}
+
+/// Every mistake is answered by what to do next.
+#[test]
+fn mistakes_of_newcomers_are_met_with_advice() {
+    for (wrong, advice) in [
+        (&["walk"][..], "--help"),
+        (&["swep"], "'sweep'"),
+        (&["run", "no-such-thing"], "`cargo sim list`"),
+        (
+            &["run", "row_04_unread_strem"],
+            "is it `row_04_unread_stream`",
+        ),
+        (&["run", "row_04"], "is it `row_04"),
+        (&["run", "scenarios"], "`cargo sim run --all`"),
+        (&["run", "README.md"], "docs/simulator/scenario-format.md"),
+        (
+            &["run", "row_04_unread_stream", "--transport", "tcp"],
+            "stream, mem, shm",
+        ),
+        (
+            &["run", "row_04_unread_stream", "--seeds", "0.."],
+            "0..1000",
+        ),
+        (
+            &["run", "row_04_unread_stream", "--seed", "x"],
+            "such as 4711",
+        ),
+        (&["replay", "0..5"], "cargo sim sweep --seeds 0..5"),
+        (&["sweep", "--seeds", "9..3"], "write 3..9"),
+        (&["sweep", "--seeds", "9..9"], "write 9..10"),
+        (&["sweep", "--seeds", "9"], "write 9..10"),
+        (&["sweep", "--seeds", "-1..4"], "0..10000"),
+        (
+            &["sweep", "--seeds", "0..99999999999999999999"],
+            "18446744073709551615",
+        ),
+        (&["sweep", "--for", "10"], "60s"),
+        (&["sweep", "--for", "-3s"], "60s"),
+        (&["sweep", "--shard", "3/3"], "0/8"),
+        (&["sweep", "--threads", "0"], "from 1 on"),
+        (&["sweep", "--save", "README.md/x"], "--save"),
+        (
+            &["show", "row_02_link_cut", "--html", "nowhere/x.html"],
+            "mkdir -p nowhere",
+        ),
+        (
+            &["show", "row_02_link_cut", "--html", "docs"],
+            "docs/trace.html",
+        ),
     ] {
         let output = sim(wrong);
         assert_eq!(output.status.code(), UNUSABLE, "{wrong:?}");
-        assert!(!err(&output).is_empty());
+        assert!(err(&output).contains(advice), "{wrong:?}: {}", err(&output));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_sweep_prints_its_table() {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let child = Command::new(env!("CARGO_BIN_EXE_cargo-sim"))
+            .args(["sweep", "--for", "10m", "--threads", "1"])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("cargo-sim starts");
+        // Time enough to begin; a signal before that would end it at once.
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        let killed = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(killed.is_ok_and(|status| status.success()));
+        let output = child.wait_with_output().expect("cargo-sim ends");
+        assert_eq!(output.status.code(), Some(code), "{}", err(&output));
+        let text = out(&output);
+        assert!(
+            text.lines().any(|line| line.starts_with("seeds ")),
+            "{text}"
+        );
     }
 }
 
