@@ -22,6 +22,10 @@ pub struct Report {
     pub marks: BTreeMap<String, u64>,
     /// By kind of fault: how many were planned and how many hit something.
     pub faults: BTreeMap<String, FaultCount>,
+    /// Which faults of the plan took effect, by their place in it and in the order in which they
+    /// did. The others waited for something that never came, or found nothing to hit.
+    #[serde(default)]
+    pub hit: Vec<usize>,
     /// How many calls were watched, and how they ended.
     pub calls: CallCount,
     /// Polls of tasks and events of links and timers.

@@ -55,6 +55,8 @@ pub(crate) struct Run {
     /// Faults that wait for an event of a process: process, event, fault.
     events_awaited: Vec<(usize, u64, usize)>,
     pub(crate) counts: BTreeMap<String, FaultCount>,
+    /// The faults that took effect, in that order.
+    pub(crate) hit: Vec<usize>,
 }
 
 impl Run {
@@ -73,6 +75,7 @@ impl Run {
             phase: Phase::Running,
             events_awaited: Vec::new(),
             counts,
+            hit: Vec::new(),
         };
         run.arm();
         run
@@ -165,6 +168,7 @@ impl Run {
         self.stage.note(Entry::Fault { fault: at, hit });
         if hit {
             self.apply(&what);
+            self.hit.push(at);
             if let Some(count) = self.counts.get_mut(what.kind()) {
                 count.hit += 1;
             }

@@ -339,6 +339,7 @@ impl WorldBuilder {
             failures,
             marks,
             faults: run.counts,
+            hit: run.hit,
             calls,
             steps: stage
                 .engine

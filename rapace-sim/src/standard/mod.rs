@@ -10,7 +10,6 @@
 //! | here | the shape of the world |
 //! | `service` | the service for nested callbacks, for calls that must run once, for retiring |
 //! | [`fuzz_bodies`] | what the fuzzer does with it |
-//! | [`fuzz_bodies`] | what the fuzzer does with it |
 //! | `work` | what workers do, and what may come of it |
 
 pub mod fuzz_bodies;

@@ -70,6 +70,13 @@ fn hundreds_of_faults_shrink_to_those_that_matter() {
         shrunk.plan
     );
     assert!(shrunk.plan.faults.len() <= 5);
+    // Plain delta debugging takes dozens.
+    assert!(shrunk.runs <= 20, "{} runs", shrunk.runs);
+    let kept = shrunk.kept.iter().map(|at| &world.planned().faults[*at]);
+    assert_eq!(
+        kept.collect::<Vec<_>>(),
+        shrunk.plan.faults.iter().collect::<Vec<_>>()
+    );
     assert!(
         shrunk.report.failures[0]
             .text
@@ -84,6 +91,55 @@ fn hundreds_of_faults_shrink_to_those_that_matter() {
             "fault {at} does not matter"
         );
     }
+}
+
+/// Where neither a process, nor a kind, nor an effect tells those that matter from the rest.
+#[test]
+fn faults_that_matter_are_found_among_their_like() {
+    let nap_ms = 50;
+    let kills = (0..24).map(|at| Fault {
+        when: When::At(Nanos::from_micros(at * 1_100_000 + 500)),
+        what: kill("plugin"),
+    });
+    let mut faults: Vec<Fault> = kills.collect();
+    let after = Nanos::from_micros(9 * 1_100_000 + 400_000);
+    faults.push(Fault {
+        when: When::At(after),
+        what: kill("plugin"),
+    });
+    let host = Program::new().main(move |host| async move {
+        let plugin: TestbedClient = host.client("plugin");
+        let mut deaths: Vec<Nanos> = Vec::new();
+        while host.now() < Nanos::from_secs(28) {
+            if plugin.nap(nap_ms).await.is_err_and(|error| error.is_lost()) {
+                deaths.push(host.now());
+            }
+            let recent = |at: &&Nanos| host.now() - **at < Nanos::from_secs(1);
+            assert!(deaths.iter().filter(recent).count() < 2, "twice");
+        }
+    });
+    let world = World::builder()
+        .host("host", host)
+        .plugin("plugin", testbed())
+        .plan(Plan { seed: 4, faults });
+    let shrunk = shrink(&world).expect("it fails");
+    println!("{} runs: {}", shrunk.runs, shrunk.plan);
+    assert_eq!(shrunk.plan.faults.len(), 2);
+    assert!(shrunk.kept.contains(&24), "{:?}", shrunk.kept);
+}
+
+#[test]
+fn a_report_says_which_faults_took_effect() {
+    let nobody = What::Kill {
+        process: "nobody".into(),
+    };
+    let report = fragile()
+        .fault(When::At(Nanos::from_secs(3)), nobody)
+        .fault(When::At(Nanos::from_secs(4)), kill("other"))
+        .fault(When::At(Nanos::from_secs(2)), kill("plugin"))
+        .fault(When::At(Nanos::from_secs(99)), kill("plugin"))
+        .run();
+    assert_eq!(report.hit, [2, 1]);
 }
 
 #[test]
