@@ -121,8 +121,9 @@ pub use world::{World, WorldBuilder};
 ///
 /// The function fills the world that it is given with processes and gives it back. `seeds` says how
 /// many seeds are run, from 0 on ([`harness::SEEDS`] by default); every seed draws faults of its own
-/// unless `faults = false`. A failure names the seed, what was found first, the faults that matter,
-/// and the command that replays it.
+/// unless `faults = false`. Bytes never change on their way, as no answer could be trusted then; who
+/// wants that adds [`What::Corrupt`] to the world. A failure names the seed, what was found first,
+/// the faults that matter, and the command that replays it.
 ///
 /// ```
 /// # use rapace_sim::{Program, WorldBuilder};
