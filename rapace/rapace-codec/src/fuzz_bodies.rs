@@ -82,6 +82,18 @@ macro_rules! with_codec {
     };
 }
 
+/// Bytes as values, as schemas or as JSON: the first byte chooses which.
+pub fn any(data: &[u8]) {
+    let Some((choice, rest)) = data.split_first() else {
+        return;
+    };
+    match choice % 4 {
+        0 => schema(rest),
+        1 => json(rest),
+        _ => decode(rest),
+    }
+}
+
 /// Bytes as a value of each of a set of types, chosen by the first byte.
 pub fn decode(data: &[u8]) {
     let Some((choice, rest)) = data.split_first() else {
