@@ -41,9 +41,10 @@ bench *ARGS:
 hostile SECONDS="150":
     cargo run --release -p rapace-cli --features hostile -- hostile --seconds {{ SECONDS }}
 
-# Fuzz one of core_receive, core_hello, stream_reader, shm_peer, codec_decode (needs nightly and cargo-fuzz).
+# Fuzz one of the targets of fuzz/README.md, such as core_receive or sim_plan (needs nightly and cargo-fuzz).
 fuzz TARGET SECONDS="60":
-    cargo +nightly fuzz run {{ TARGET }} -- -max_total_time={{ SECONDS }}
+    mkdir -p fuzz/corpus/{{ TARGET }}
+    cargo +nightly fuzz run {{ TARGET }} fuzz/corpus/{{ TARGET }} fuzz/seeds/{{ TARGET }} -- -max_total_time={{ SECONDS }}
 
 # Model-check the shared-memory protocols with N preemptions: minutes where the tests take seconds.
 loom N="3":

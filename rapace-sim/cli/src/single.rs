@@ -9,6 +9,7 @@ use rapace_sim::{LinkKind, Report, html};
 use crate::args::{ReplayArgs, RunArgs, ShowArgs, ShrinkArgs};
 use crate::seeds::Shard;
 use crate::subject::{Subject, files, folder, scenario, transports};
+use crate::sweep::FOLDER;
 use crate::{Done, Unusable};
 
 /// Runs scenarios and says what is not as they expect.
@@ -28,6 +29,14 @@ pub(crate) fn run(args: &RunArgs) -> Done {
     let mut all_fine = true;
     for name in &names {
         let scenario = scenario(name)?;
+        // Found by its path, it may not be found by its name.
+        let file = if Path::new(name).is_file() {
+            name
+        } else {
+            &scenario.name
+        };
+        let once =
+            |transport, seed, quiet| once(&scenario, file, transport, seed, args.trace, quiet);
         let only = args.transport.as_deref();
         let has = |only| scenario.transports.iter().any(|kind| kind.name() == only);
         if args.all && only.is_some_and(|only| !has(only)) {
@@ -35,19 +44,17 @@ pub(crate) fn run(args: &RunArgs) -> Done {
         }
         for transport in transports(&scenario, only)? {
             all_fine &= match (args.crash_everywhere, args.seeds) {
-                (true, _) => crash_everywhere(&scenario, transport),
+                (true, _) => crash_everywhere(&scenario, file, transport)?,
                 (false, Some(seeds)) => {
                     let whole = Shard { index: 0, count: 1 };
                     if seeds.end.is_none() {
                         return Err(Unusable("`run --seeds` needs an end: 0..1000".to_owned()));
                     }
-                    seeds
-                        .of(whole)
-                        .all(|seed| once(&scenario, transport, seed, args.trace, true))
+                    seeds.of(whole).all(|seed| once(transport, seed, true))
                 }
                 (false, None) => {
                     let seed = args.seed.unwrap_or(scenario.seed);
-                    once(&scenario, transport, seed, args.trace, false)
+                    once(transport, seed, false)
                 }
             };
         }
@@ -64,8 +71,16 @@ pub(crate) fn run(args: &RunArgs) -> Done {
 }
 
 /// One run of a scenario; `quiet` says nothing when all is fine.
-fn once(scenario: &Scenario, transport: LinkKind, seed: u64, trace: bool, quiet: bool) -> bool {
-    let verdict = scenario.run_with(transport, seed, &Services::standard());
+fn once(
+    scenario: &Scenario,
+    file: &str,
+    transport: LinkKind,
+    seed: u64,
+    trace: bool,
+    quiet: bool,
+) -> bool {
+    let mut verdict = scenario.run_with(transport, seed, &Services::standard());
+    file.clone_into(&mut verdict.file);
     if trace {
         say!("{}", verdict.text(scenario));
     }
@@ -75,12 +90,15 @@ fn once(scenario: &Scenario, transport: LinkKind, seed: u64, trace: bool, quiet:
     verdict.is_ok()
 }
 
-fn crash_everywhere(scenario: &Scenario, transport: LinkKind) -> bool {
+/// Failures of one exploration that are shown and saved.
+const CRASHES_SHOWN: usize = 5;
+
+/// One run for each event of each process, which dies right before it.
+fn crash_everywhere(scenario: &Scenario, file: &str, transport: LinkKind) -> Done {
     let all = scenario.crash_everywhere(transport, &Services::standard(), |_| {});
+    let (name, over) = (&scenario.name, transport.name());
     say!(
-        "{} over {}: {} crash points, {} runs, {} fail",
-        scenario.name,
-        transport.name(),
+        "{name} over {over}: {} crash points, {} runs, {} fail",
         all.moments,
         all.runs,
         all.failures.len()
@@ -94,13 +112,27 @@ fn crash_everywhere(scenario: &Scenario, transport: LinkKind) -> bool {
     for process in &all.cut_short {
         say!("  {process} has more events than are explored");
     }
-    for verdict in &all.failures {
-        say!("{verdict}");
+    for (at, verdict) in all.failures.iter().take(CRASHES_SHOWN).enumerate() {
         if let Some(crash) = verdict.report.plan.faults.last() {
             say!("  with {crash}");
         }
+        for problem in &verdict.problems {
+            say!("  - {problem}");
+        }
+        let saved = SavedPlan {
+            about: verdict.problems.first().cloned().unwrap_or_default(),
+            world: file.to_owned(),
+            transport: Some(transport),
+            plan: verdict.report.plan.clone(),
+        };
+        let folder = Path::new(FOLDER);
+        let path = folder.join(format!("{name}-{over}-{at}.toml"));
+        // What is wrong with the folder is said by the write.
+        let _ = fs::create_dir_all(folder);
+        write(&path, &saved.to_string())?;
+        say!("  see it again: cargo sim replay {}", path.display());
     }
-    all.failures.is_empty()
+    Ok(all.failures.is_empty())
 }
 
 /// Runs something again; the last line is its trace hash.
@@ -142,9 +174,12 @@ pub(crate) fn shrink(args: &ShrinkArgs) -> Done {
     let before = subject.world().planned().faults.len();
     let Some(shrunk) = rapace_sim::shrink(&subject.world()) else {
         say!(
-            "{} does not fail; there is nothing to shrink",
+            "nothing that must hold in every run is broken by {}; there is nothing to shrink",
             subject.title()
         );
+        if let Subject::Scenario(..) = subject {
+            say!("(what the scenario itself expects does not count here: see `cargo sim run`)");
+        }
         return Ok(true);
     };
     say!(

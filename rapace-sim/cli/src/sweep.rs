@@ -19,7 +19,7 @@ const TIME: Duration = Duration::from_mins(1);
 /// A sweep over fewer seeds cannot be expected to reach every mark.
 const SEEDS_FOR_MARKS: u64 = 5_000;
 /// Where plans of failures are written when nothing else is said.
-const FOLDER: &str = "target/sim";
+pub(crate) const FOLDER: &str = "target/sim";
 
 /// Sweeps the standard world.
 pub(crate) fn sweep(args: &SweepArgs) -> Result<Ended, Unusable> {

@@ -18,6 +18,8 @@ use crate::world::{World, WorldBuilder};
 pub struct Verdict {
     /// The scenario's name.
     pub scenario: String,
+    /// What `cargo sim run` knows it by: its name, unless who runs it from elsewhere says otherwise.
+    pub file: String,
     /// The transport.
     pub transport: LinkKind,
     /// What is not as it must be, each a sentence. Empty when all is well.
@@ -50,7 +52,8 @@ impl fmt::Display for Verdict {
         }
         write!(
             f,
-            "\nsee it again: cargo sim run {name} --transport {transport} --seed {seed}"
+            "\nsee it again: cargo sim run {} --transport {transport} --seed {seed}",
+            self.file
         )
     }
 }
@@ -89,6 +92,7 @@ impl Scenario {
             .collect();
         Verdict {
             scenario: self.name.clone(),
+            file: self.name.clone(),
             transport,
             problems: verdict::problems(self, &outcomes, &report),
             outcomes,

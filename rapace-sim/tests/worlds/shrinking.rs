@@ -96,22 +96,21 @@ fn hundreds_of_faults_shrink_to_those_that_matter() {
 /// Where neither a process, nor a kind, nor an effect tells those that matter from the rest.
 #[test]
 fn faults_that_matter_are_found_among_their_like() {
-    let nap_ms = 50;
-    let kills = (0..24).map(|at| Fault {
-        when: When::At(Nanos::from_micros(at * 1_100_000 + 500)),
-        what: kill("plugin"),
-    });
-    let mut faults: Vec<Fault> = kills.collect();
-    let after = Nanos::from_micros(9 * 1_100_000 + 400_000);
-    faults.push(Fault {
-        when: When::At(after),
-        what: kill("plugin"),
-    });
-    let host = Program::new().main(move |host| async move {
+    let restart = |at_us| Fault {
+        when: When::At(Nanos::from_micros(at_us)),
+        // Back soon, however often it has died.
+        what: What::Restart {
+            process: "plugin".into(),
+            after: Nanos::from_millis(20),
+        },
+    };
+    let mut faults: Vec<Fault> = (0..24).map(|at| restart(at * 1_100_000 + 500)).collect();
+    faults.push(restart(9 * 1_100_000 + 400_000));
+    let host = Program::new().main(|host| async move {
         let plugin: TestbedClient = host.client("plugin");
         let mut deaths: Vec<Nanos> = Vec::new();
         while host.now() < Nanos::from_secs(28) {
-            if plugin.nap(nap_ms).await.is_err_and(|error| error.is_lost()) {
+            if plugin.nap(50).await.is_err_and(|error| error.is_lost()) {
                 deaths.push(host.now());
             }
             let recent = |at: &&Nanos| host.now() - **at < Nanos::from_secs(1);
