@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use rapace_sim::{scenario, standard};
 
+type Body = fn(&[u8]);
+
 /// What each fuzz target runs.
-const TARGETS: [(&str, fn(&[u8])); 7] = [
+const TARGETS: [(&str, Body); 7] = [
     ("codec_decode", rapace_codec::fuzz_bodies::any),
     ("core_hello", |bytes| {
         rapace_core::fuzz_bodies::hello(bytes);
