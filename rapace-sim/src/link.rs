@@ -40,6 +40,16 @@ impl LinkKind {
         }
     }
 
+    /// Whether links of this kind can have faults of that kind (see [`What::kind`]).
+    pub fn can_have(self, fault: &str) -> bool {
+        match fault {
+            "doorbell" => self == LinkKind::Shm,
+            "latency" | "exhaust" | "corrupt" => self != LinkKind::Mem,
+            "window" | "short_io" | "cut_half" => self == LinkKind::Stream,
+            _ => true,
+        }
+    }
+
     /// Whether this version can simulate it.
     pub const fn is_available(self) -> bool {
         matches!(self, LinkKind::Stream | LinkKind::Mem | LinkKind::Shm)
@@ -383,16 +393,14 @@ impl LiveLink {
         }
     }
 
-    /// Whether links of this kind can have such a fault.
+    /// Whether this link can have such a fault.
     pub(crate) fn can_have(&self, what: &What) -> bool {
-        match what {
-            What::Freeze { .. } | What::Thaw { .. } | What::Cut { .. } => true,
-            What::Doorbell { .. } => matches!(self.medium, Medium::Shm(..)),
-            What::Latency { .. } | What::Exhaust { .. } | What::Corrupt { .. } => {
-                !matches!(self.medium, Medium::Mem(..))
-            }
-            _ => matches!(self.medium, Medium::Stream(_)),
-        }
+        let kind = match self.medium {
+            Medium::Stream(_) => LinkKind::Stream,
+            Medium::Mem(..) => LinkKind::Mem,
+            Medium::Shm(..) => LinkKind::Shm,
+        };
+        kind.can_have(what.kind())
     }
 
     pub(crate) fn corrupt(&self, end: usize, offset: u64, xor: u8) -> bool {

@@ -6,7 +6,8 @@ use arbitrary::{Arbitrary, Unstructured};
 use serde::{Deserialize, Serialize};
 
 use crate::draw::{Draws, Purpose};
-use crate::fault::{DoorbellEffect, Fault, FrameKind, Moment, What, When};
+use crate::fault::{DoorbellEffect, Fault, FrameKind, Moment, Since, What, When};
+use crate::link::LinkKind;
 use crate::time::Nanos;
 
 /// A seed and the faults of a run: together with the world they decide everything that happens.
@@ -41,6 +42,14 @@ pub struct CastLink {
     pub name: String,
     /// The processes at its ends.
     pub ends: [String; 2],
+    /// Its transport, which cannot have every fault; `None` when that is not known.
+    pub kind: Option<LinkKind>,
+}
+
+impl CastLink {
+    fn can_have(&self, fault: &str) -> bool {
+        self.kind.is_none_or(|kind| kind.can_have(fault))
+    }
 }
 
 /// The most faults that a plan from a seed or from bytes has.
@@ -119,13 +128,53 @@ impl fmt::Display for Plan {
 }
 
 impl Cast {
-    /// That of the standard world: `host` and the plugins `a`, `b` and `c`, each on a link of its
-    /// own name.
+    /// The processes that a fault of this kind could hit.
+    fn processes_for(&self, fault: &str) -> Vec<&String> {
+        // Who writes no bytes and stores none does not die of the next ones.
+        let needs_bytes = fault == "kill_after_store";
+        let processes = self.processes.iter();
+        processes
+            .filter(|name| !needs_bytes || self.has_link(name, |kind| kind != LinkKind::Mem))
+            .collect()
+    }
+
+    /// The processes that store into shared memory.
+    fn storing(&self) -> Vec<&String> {
+        let processes = self.processes.iter();
+        processes
+            .filter(|name| self.has_link(name, |kind| kind == LinkKind::Shm))
+            .collect()
+    }
+
+    /// Whether one of the links of a process is, or may be, such a one.
+    fn has_link(&self, process: &str, such: impl Fn(LinkKind) -> bool) -> bool {
+        let mut links = self.links.iter();
+        links.any(|link| link.ends.iter().any(|end| end == process) && link.kind.is_none_or(&such))
+    }
+
+    /// The links that can have a fault of this kind.
+    fn links_for(&self, fault: &str) -> Vec<&CastLink> {
+        let links = self.links.iter();
+        links.filter(|link| link.can_have(fault)).collect()
+    }
+
+    /// Whether anything here can have a fault of this kind.
+    fn can_have(&self, fault: &str) -> bool {
+        if concerns_process(fault) {
+            !self.processes_for(fault).is_empty()
+        } else {
+            !self.links_for(fault).is_empty()
+        }
+    }
+
+    /// That of the standard world, whatever its seed: `host` and the plugins `a`, `b` and `c`, each
+    /// on a link of its own name.
     pub fn standard() -> Self {
         let plugins = ["a", "b", "c"];
         let link = |name: &str| CastLink {
             name: name.to_owned(),
             ends: ["host".to_owned(), name.to_owned()],
+            kind: None,
         };
         Cast {
             processes: plugins.map(str::to_owned).to_vec(),
@@ -164,22 +213,25 @@ struct Swarm {
 
 impl Swarm {
     fn draw(draws: &mut Draws, cast: &Cast) -> Self {
-        let possible = |kind: &&&str| !cast.links.is_empty() || concerns_process(kind);
-        let mut kinds: Vec<&'static str> = KINDS
+        let possible: Vec<&'static str> = KINDS
             .iter()
-            .filter(possible)
+            .filter(|kind| cast.can_have(kind))
+            .copied()
+            .collect();
+        let mut kinds: Vec<&'static str> = possible
+            .iter()
             .filter(|_| draws.chance(1, 3))
             .copied()
             .collect();
-        if kinds.is_empty() {
-            kinds.push(*draws.pick(&KINDS));
+        if kinds.is_empty() && !possible.is_empty() {
+            kinds.push(*draws.pick(&possible));
         }
         Swarm { kinds }
     }
 
     fn fault(&self, draws: &mut Draws, cast: &Cast) -> Option<Fault> {
-        let kind = *draws.pick(&self.kinds);
-        fault(draws, cast, kind)
+        let at = index(draws, self.kinds.len())?;
+        fault(draws, cast, self.kinds[at])
     }
 }
 
@@ -200,51 +252,37 @@ fn fault(draws: &mut Draws, cast: &Cast, kind: &str) -> Option<Fault> {
 }
 
 fn when(draws: &mut Draws, cast: &Cast) -> Option<When> {
-    let everybody = || {
-        let ends = cast.links.iter().flat_map(|link| link.ends.iter());
-        let mut all: Vec<&String> = cast.processes.iter().chain(ends).collect();
-        all.sort();
-        all.dedup();
-        all
-    };
+    let at = |draws: &mut Draws| When::At(Nanos(early(draws, cast.horizon.0.max(1))));
     Some(match draws.below(10) {
-        0..=3 => When::At(Nanos(early(draws, cast.horizon.0.max(1)))),
+        0..=3 => at(draws),
         4..=5 => When::Event {
-            process: cast
-                .processes
-                .get(index(draws, cast.processes.len())?)?
-                .clone(),
+            process: one(draws, &cast.processes)?.clone(),
             n: early(draws, 400),
         },
-        6 => When::Store {
-            process: cast
-                .processes
-                .get(index(draws, cast.processes.len())?)?
-                .clone(),
-            n: early(draws, 4_000),
-        },
-        _ => {
-            let all = everybody();
-            let from = (*all.get(index(draws, all.len())?)?).clone();
-            let kind = *draws.pick(&[
-                FrameKind::Any,
-                FrameKind::Hello,
-                FrameKind::Open,
-                FrameKind::Request,
-                FrameKind::Response,
-                FrameKind::Data,
-                FrameKind::Cancel,
-                FrameKind::Grant,
-            ]);
-            let last = match kind {
-                FrameKind::Hello => 2,
-                FrameKind::Any | FrameKind::Data => 200,
-                _ => 40,
+        6 => {
+            let storing = cast.storing();
+            let Some(process) = one(draws, &storing) else {
+                return Some(at(draws));
             };
+            let process = (*process).clone();
+            if draws.chance(1, 3) {
+                let n = early(draws, 4_000);
+                return Some(When::Store { process, n });
+            }
+            // Around a frame, where all is decided.
+            let (from, kind, n) = frame(draws, cast)?;
+            When::StoreAfter {
+                process,
+                n: early(draws, 60),
+                since: Since::Frame { from, kind, n },
+            }
+        }
+        _ => {
+            let (from, kind, n) = frame(draws, cast)?;
             When::Frame {
                 from,
                 kind,
-                n: early(draws, last),
+                n,
                 moment: if draws.chance(1, 3) {
                     Moment::Before
                 } else {
@@ -255,12 +293,34 @@ fn when(draws: &mut Draws, cast: &Cast) -> Option<When> {
     })
 }
 
+/// Some frame that somebody will send.
+fn frame(draws: &mut Draws, cast: &Cast) -> Option<(String, FrameKind, u64)> {
+    let ends = cast.links.iter().flat_map(|link| link.ends.iter());
+    let mut all: Vec<&String> = cast.processes.iter().chain(ends).collect();
+    all.sort();
+    all.dedup();
+    let from = (*one(draws, &all)?).clone();
+    let kind = *draws.pick(&[
+        FrameKind::Any,
+        FrameKind::Hello,
+        FrameKind::Open,
+        FrameKind::Request,
+        FrameKind::Response,
+        FrameKind::Data,
+        FrameKind::Cancel,
+        FrameKind::Grant,
+    ]);
+    let last = match kind {
+        FrameKind::Hello => 2,
+        FrameKind::Any | FrameKind::Data => 200,
+        _ => 40,
+    };
+    Some((from, kind, early(draws, last)))
+}
+
 fn what(draws: &mut Draws, cast: &Cast, kind: &str) -> Option<What> {
     if concerns_process(kind) {
-        let process = cast
-            .processes
-            .get(index(draws, cast.processes.len())?)?
-            .clone();
+        let process = (*one(draws, &cast.processes_for(kind))?).clone();
         return Some(match kind {
             "kill" => What::Kill { process },
             "kill_after_store" => What::KillAfterStore {
@@ -286,7 +346,8 @@ fn what(draws: &mut Draws, cast: &Cast, kind: &str) -> Option<What> {
             },
         });
     }
-    let at = cast.links.get(index(draws, cast.links.len())?)?;
+    let links = cast.links_for(kind);
+    let at = *one(draws, &links)?;
     let from = at.ends[draws.below(2) as usize].clone();
     let link = at.name.clone();
     Some(match kind {
@@ -329,6 +390,11 @@ fn what(draws: &mut Draws, cast: &Cast, kind: &str) -> Option<What> {
             span: span(draws, 17, 30),
         },
     })
+}
+
+/// One of them, if there are any.
+fn one<'a, T>(draws: &mut Draws, all: &'a [T]) -> Option<&'a T> {
+    all.get(index(draws, all.len())?)
 }
 
 fn index(draws: &mut Draws, len: usize) -> Option<usize> {
@@ -383,6 +449,36 @@ mod tests {
             .into_iter()
             .filter(|kind| *kind != "kill_losing");
         assert_eq!(all, drawn.collect());
+    }
+
+    /// A fault that cannot hit anything tests nothing.
+    #[test]
+    fn links_get_only_faults_that_they_can_have() {
+        let cast = |kind| {
+            let mut cast = Cast::standard();
+            for link in &mut cast.links {
+                link.kind = Some(kind);
+            }
+            cast
+        };
+        for kind in [LinkKind::Stream, LinkKind::Mem, LinkKind::Shm] {
+            let (mut hit, mut store) = (BTreeSet::new(), 0);
+            for fault in (0..2_000).flat_map(|seed| Plan::swarm(seed, &cast(kind)).faults) {
+                let of_store = matches!(fault.when, When::Store { .. } | When::StoreAfter { .. });
+                store += usize::from(of_store);
+                hit.insert(fault.what.kind());
+            }
+            let all: BTreeSet<_> = KINDS
+                .into_iter()
+                .filter(|fault| kind.can_have(fault))
+                .collect();
+            let all: BTreeSet<_> = match kind {
+                LinkKind::Mem => &all - &BTreeSet::from(["kill_after_store"]),
+                _ => all,
+            };
+            assert_eq!(hit, all, "{kind:?}");
+            assert_eq!(store > 0, kind == LinkKind::Shm, "{kind:?}");
+        }
     }
 
     #[test]

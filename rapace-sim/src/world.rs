@@ -170,9 +170,10 @@ impl WorldBuilder {
     pub fn cast(&self) -> Cast {
         let hit = |role: Role| role == Role::Plugin || !self.spares_hosts;
         let processes = self.processes.iter().filter(|one| hit(one.2));
-        let links = self.links.iter().map(|(name, ends, _)| CastLink {
+        let links = self.links.iter().map(|(name, ends, config)| CastLink {
             name: name.clone(),
             ends: ends.clone(),
+            kind: Some(config.kind),
         });
         Cast {
             processes: processes.map(|one| one.0.clone()).collect(),

@@ -23,7 +23,7 @@ use rapace_testbed::{Subject, TestbedServer};
 
 use crate::draw::{Draws, Purpose};
 use crate::link::{LinkConfig, LinkKind};
-use crate::plan::{Cast, Plan};
+use crate::plan::{Cast, CastLink, Plan};
 use crate::process::Process;
 use crate::program::Program;
 use crate::shm::ShmShape;
@@ -34,7 +34,7 @@ use work::Weather;
 
 /// The standard world of a seed with the faults that the seed draws.
 pub fn world(seed: u64) -> WorldBuilder {
-    with_plan(Plan::swarm(seed, &Cast::standard()))
+    drawn(seed, Shape::draw(seed))
 }
 
 /// As [`world`], with links of this kind only.
@@ -43,7 +43,13 @@ pub fn world_over(seed: u64, kind: LinkKind) -> WorldBuilder {
     for plugin in &mut shape.plugins {
         plugin.link.kind = kind;
     }
-    shaped(shape, Plan::swarm(seed, &Cast::standard()))
+    drawn(seed, shape)
+}
+
+/// A world of this shape with faults that it can have.
+fn drawn(seed: u64, shape: Shape) -> WorldBuilder {
+    let plan = Plan::swarm(seed, &shape.cast());
+    shaped(shape, plan)
 }
 
 /// The standard world of the plan's seed with the plan's faults.
@@ -125,6 +131,21 @@ struct PluginShape {
 }
 
 impl Shape {
+    /// Whom faults can hit in this world.
+    fn cast(&self) -> Cast {
+        let links = self.plugins.iter().map(|plugin| CastLink {
+            name: plugin.name.to_owned(),
+            ends: ["host".to_owned(), plugin.name.to_owned()],
+            kind: Some(plugin.link.kind),
+        });
+        let processes = self.plugins.iter().map(|plugin| plugin.name.to_owned());
+        Cast {
+            processes: processes.collect(),
+            links: links.collect(),
+            ..Cast::standard()
+        }
+    }
+
     fn draw(seed: u64) -> Self {
         let mut draws = Draws::new(seed, Purpose::World, 0);
         let names = &["a", "b", "c"][..draws.within(2, 3) as usize];

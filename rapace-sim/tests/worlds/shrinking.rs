@@ -42,6 +42,7 @@ fn hundreds_of_faults_shrink_to_those_that_matter() {
         links: vec![CastLink {
             name: "other".into(),
             ends: ["host".into(), "other".into()],
+            kind: None,
         }],
         horizon: Nanos::from_secs(8),
     };
