@@ -42,6 +42,7 @@ pub struct Options {
 ///
 /// When a run fails: with its seed, what was found first, the faults that matter, the end of the
 /// trace, and the command that replays it. Also when a mark was passed and never reached.
+#[track_caller]
 pub fn test(options: &Options, world: fn(WorldBuilder) -> WorldBuilder) {
     if let Ok(seed) = std::env::var(SEED_VARIABLE) {
         let seed = seed.parse().unwrap_or_else(|_| {
@@ -80,6 +81,7 @@ fn built(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, seed: u64) 
     built.plan(plan)
 }
 
+#[track_caller]
 fn replay(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, seed: u64) {
     let mut built = built(options, world, seed);
     if let Ok(kept) = std::env::var(FAULTS_VARIABLE) {
@@ -117,11 +119,10 @@ fn keeping(world: WorldBuilder, kept: &str) -> WorldBuilder {
     world.plan(Plan { seed, faults })
 }
 
-/// What a failing test says.
+/// What a failing test says: what is wrong, with which faults, what happened, how to see it again.
 fn message(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, failed: &Report) -> String {
     let seed = failed.plan.seed;
     let shrunk = shrink(&built(options, world, seed));
-    let mut text = String::new();
     let (report, kept) = match &shrunk {
         Some(shrunk) => {
             let again = built(options, world, seed).plan(shrunk.plan.clone());
@@ -129,15 +130,26 @@ fn message(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, failed: &
         }
         None => (failed.clone(), None),
     };
-    let _ = writeln!(text, "{report}");
-    if let Some(kept) = kept {
-        let _ = writeln!(
-            text,
-            "{} of {} faults matter",
-            kept.len(),
-            failed.plan.faults.len()
-        );
+    let mut text = format!("`{}` fails with seed {seed}", options.name);
+    for (at, failure) in report.failures.iter().take(FAILURES_SHOWN).enumerate() {
+        let also = if at > 0 { "also " } else { "" };
+        let said = failure.text.replace('\n', "\n    ");
+        let _ = write!(text, "\n\n  {also}at {}, {}", failure.at, failure.oracle);
+        let _ = write!(text, "\n    {said}");
+        if let Some(place) = &failure.place {
+            let _ = write!(text, "\n    in {place}");
+        }
     }
+    let drawn = failed.plan.faults.len();
+    let _ = write!(text, "\n\n{}", matter(drawn, kept));
+    for fault in &report.plan.faults {
+        let _ = write!(text, "\n  {fault}");
+    }
+    let _ = write!(
+        text,
+        "\n\nwhat happened, in virtual milliseconds ({LEGEND})\n{}",
+        report.last_lines()
+    );
     let module = options.module.split_once("::").map(|(_, module)| module);
     let test = match module {
         Some(module) => format!("{module}::{}", options.name),
@@ -153,8 +165,25 @@ fn message(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, failed: &
     };
     let _ = write!(
         text,
-        "replay with: {SEED_VARIABLE}={seed}{faults} cargo test -p {} {test} -- --exact --nocapture",
+        "\nsee it again, with the whole trace:\n  \
+         {SEED_VARIABLE}={seed}{faults} cargo test -p {} {test} -- --exact --nocapture\n",
         options.package
     );
     text
+}
+
+/// What of one run is told.
+const FAILURES_SHOWN: usize = 5;
+/// What the marks of a trace's lines mean.
+const LEGEND: &str = "!! a fault, ** a process, -- a link or a call, ?? what is wrong";
+
+/// How many of a seed's faults it takes.
+fn matter(drawn: usize, kept: Option<&Vec<usize>>) -> String {
+    match (drawn, kept.map(Vec::len)) {
+        (0, _) => "it takes no fault".to_owned(),
+        (_, None) => format!("with all {drawn} faults that the seed draws"),
+        (_, Some(0)) => format!("it takes none of the {drawn} faults that the seed draws"),
+        (_, Some(1)) => format!("it takes one of the {drawn} faults that the seed draws"),
+        (_, Some(kept)) => format!("it takes {kept} of the {drawn} faults that the seed draws"),
+    }
 }

@@ -1,7 +1,7 @@
 //! What came of a run.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +84,10 @@ pub struct Failure {
     pub oracle: Oracle,
     /// What is wrong.
     pub text: String,
+    /// Where in the sources code panicked, if it did: file, line and column. The trace does not have
+    /// it, as it is the same wherever the sources lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
 }
 
 /// What every run is checked for.
@@ -123,7 +127,11 @@ impl fmt::Display for Oracle {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at {}: {}: {}", self.at, self.oracle, self.text)
+        write!(f, "at {}: {}: {}", self.at, self.oracle, self.text)?;
+        match &self.place {
+            Some(place) => write!(f, " ({place})"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -145,6 +153,8 @@ impl Report {
 
 /// Lines of the trace before the end that a failure shows.
 const TRACE_LINES: usize = 40;
+/// Failures of one run beyond this many say nothing new.
+const FAILURES_SHOWN: usize = 5;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,7 +162,7 @@ impl fmt::Display for Report {
             None => writeln!(f, "seed {} is fine", self.plan.seed)?,
             Some(first) => {
                 writeln!(f, "seed {} fails {first}", self.plan.seed)?;
-                for other in self.failures.iter().skip(1).take(4) {
+                for other in self.failures.iter().take(FAILURES_SHOWN).skip(1) {
                     writeln!(f, "  also {other}")?;
                 }
             }
@@ -160,17 +170,26 @@ impl fmt::Display for Report {
         for fault in &self.plan.faults {
             writeln!(f, "  fault: {fault}")?;
         }
-        if let (false, Some(trace)) = (self.is_ok(), &self.trace) {
-            let text = trace.to_string();
-            let lines: Vec<&str> = text.lines().collect();
-            let skipped = lines.len().saturating_sub(TRACE_LINES);
-            if skipped > 0 {
-                writeln!(f, "  … {skipped} lines of trace before")?;
-            }
-            for line in &lines[skipped..] {
-                writeln!(f, "  {line}")?;
-            }
+        if !self.is_ok() {
+            f.write_str(&self.last_lines())?;
         }
         Ok(())
+    }
+}
+
+impl Report {
+    /// The end of the trace, if it was kept, a little indented.
+    pub(crate) fn last_lines(&self) -> String {
+        let trace = self.trace.as_ref().map(ToString::to_string);
+        let lines: Vec<&str> = trace.iter().flat_map(|trace| trace.lines()).collect();
+        let skipped = lines.len().saturating_sub(TRACE_LINES);
+        let mut text = String::new();
+        if skipped > 0 {
+            let _ = writeln!(text, "  … {skipped} lines of trace before");
+        }
+        for line in &lines[skipped..] {
+            let _ = writeln!(text, "  {line}");
+        }
+        text
     }
 }

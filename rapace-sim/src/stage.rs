@@ -185,13 +185,23 @@ impl Stage {
     }
 
     pub(crate) fn fail(&self, oracle: Oracle, text: String) {
+        self.fail_at(oracle, text, None);
+    }
+
+    /// As [`Stage::fail`], with the place of a panic.
+    pub(crate) fn fail_at(&self, oracle: Oracle, text: String, place: Option<String>) {
         let at = Nanos(self.engine.now());
         self.note(Entry::Failure {
             text: format!("{oracle}: {text}"),
         });
         let mut found = self.found();
         if found.failures.len() < FAILURES_MAX {
-            found.failures.push(Failure { at, oracle, text });
+            found.failures.push(Failure {
+                at,
+                oracle,
+                text,
+                place,
+            });
         }
     }
 

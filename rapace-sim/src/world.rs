@@ -226,6 +226,7 @@ impl WorldBuilder {
                 at: report.virtual_time,
                 oracle: Oracle::Determinism,
                 text,
+                place: None,
             });
         }
         report

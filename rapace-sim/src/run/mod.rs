@@ -17,6 +17,7 @@ use crate::engine::executor::{Next, Rules};
 use crate::engine::process::{AwaitedStore, NEVER, ProcessCell};
 use crate::fault::{Since, What, When};
 use crate::lives;
+use crate::panics;
 use crate::plan::Plan;
 use crate::report::{FaultCount, Oracle};
 use crate::stage::{Stage, Wish};
@@ -351,7 +352,8 @@ impl Rules for Run {
         let name = &self.stage.names[process];
         let text = format!("{task} of {name} panicked: {message}");
         self.stage.changed(&life, ProcessChange::Panicked(message));
-        self.stage.fail(Oracle::Assertion, text);
+        self.stage
+            .fail_at(Oracle::Assertion, text, panics::take_place());
     }
 
     fn idle(&mut self, next: Option<u64>) -> Next {
@@ -377,7 +379,11 @@ impl Rules for Run {
         };
         if now >= until {
             if self.phase == Phase::Running {
-                let text = format!("not over after {}: {}", Nanos(until), self.unfinished());
+                let text = format!(
+                    "not over after {} of virtual time; still under way: {}",
+                    Nanos(until),
+                    self.unfinished()
+                );
                 self.stage.fail(Oracle::Progress, text);
             } else {
                 let mut leaks = self.leaks();

@@ -110,7 +110,7 @@ impl Columns {
             }
             Happening::Mark { name } => writeln!(f, "++ {name}"),
             Happening::Note { process, text } => writeln!(f, "-- {process}: {}", cut(text)),
-            Happening::Failure { text } => writeln!(f, "?? {text}"),
+            Happening::Failure { text } => writeln!(f, "?? {}", text.replace('\n', "⏎")),
         }
     }
 

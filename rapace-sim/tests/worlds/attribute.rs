@@ -87,7 +87,8 @@ fn a_failure_names_seed_cause_and_the_command_that_replays_it() {
     println!("{text}");
     for part in [
         "plugins do not die",
-        "faults matter",
+        "attribute.rs:",
+        "faults that the seed draws",
         "RAPACE_SIM_SEED=",
         "RAPACE_SIM_FAULTS=",
         "cargo test -p my-plugins attribute::credulous -- --exact",
