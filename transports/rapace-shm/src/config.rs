@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::heap;
 use crate::layout::{Geometry, PAGE};
+use crate::sizes;
 
 /// The geometry of a link's lanes and how its ends wait.
 ///
@@ -109,6 +109,6 @@ impl ShmConfig {
     /// The longest payload, in bytes.
     pub(crate) fn payload_bytes_max(&self) -> usize {
         let base = self.geometry().payload_len as usize;
-        heap::payload_bytes_max(base, self.lane_bytes_max).min(u32::MAX as usize)
+        sizes::payload_bytes_max(base, self.lane_bytes_max).min(u32::MAX as usize)
     }
 }

@@ -14,12 +14,10 @@ use std::collections::BTreeMap;
 use offset_allocator::{Allocation, Allocator};
 
 use crate::Memory;
-use crate::layout::PAGE;
 use crate::returns::Taker;
 use crate::ring::Corrupt;
+use crate::sizes::{GRANULE, fitting, floor_granules, granules};
 
-/// Allocations are multiples of this, in bytes: no two payloads share a cache line.
-const GRANULE: usize = 64;
 /// Segments of one lane, dropped ones not counted.
 pub(crate) const SEGMENTS_MAX: usize = 64;
 /// Growth beyond what a payload needs at once stops here, in bytes.
@@ -117,8 +115,11 @@ pub(crate) struct Heap<M> {
     in_flight_max: u32,
     lent_bytes: usize,
     lent_slots: usize,
+    /// Of all segments, and of those that are being made.
     bytes: usize,
     bytes_max: usize,
+    /// Segments that are being made.
+    growing: usize,
     next_serial: u32,
     frozen: BTreeMap<usize, Frozen>,
 }
@@ -148,6 +149,7 @@ impl<M: Memory + Clone> Heap<M> {
             lent_slots: 0,
             bytes,
             bytes_max: bytes_max.max(bytes),
+            growing: 0,
             next_serial: 1,
             frozen: BTreeMap::new(),
         }
@@ -243,7 +245,7 @@ impl<M: Memory + Clone> Heap<M> {
         let generous = fitting(bytes.max(self.bytes.min(GROWTH_MAX)));
         let exact = fitting(bytes);
         let live = self.segments.iter().flatten().count();
-        if live < SEGMENTS_MAX {
+        if live + self.growing < SEGMENTS_MAX {
             if self.bytes + generous <= self.bytes_max {
                 return Wish::Grow { generous, exact };
             }
@@ -259,6 +261,19 @@ impl<M: Memory + Clone> Heap<M> {
             return Wish::Crowded;
         }
         Wish::Full
+    }
+
+    /// A further segment of at most `bytes` is being made, without the lock of this heap: it counts
+    /// against the bounds already.
+    pub(crate) fn begin_growth(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.growing += 1;
+    }
+
+    /// Ends what [`Heap::begin_growth`] began; [`Heap::grow`] counts what was made.
+    pub(crate) fn end_growth(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        self.growing -= 1;
     }
 
     /// Whether an allocation of `bytes` fits into what there is once everything is returned.
@@ -472,40 +487,4 @@ impl<M> Segment<M> {
             used: true,
         }
     }
-}
-
-/// The units of an allocation, at least one.
-fn granules(bytes: usize) -> usize {
-    fitting_granules(bytes.div_ceil(GRANULE).max(1))
-}
-
-/// The allocator keeps free runs in classes of four significant bits and looks for a class whose
-/// every run is large enough; so what is asked for is rounded up to the class.
-fn fitting_granules(granules: usize) -> usize {
-    let bits = usize::BITS - granules.leading_zeros();
-    let step = 1 << bits.saturating_sub(4);
-    granules.next_multiple_of(step)
-}
-
-/// The largest allocation that fits into so many free granules in one run.
-fn floor_granules(granules: usize) -> usize {
-    let bits = usize::BITS - granules.leading_zeros();
-    let step = 1 << bits.saturating_sub(4);
-    granules - granules % step
-}
-
-/// The longest payload of a lane with a first segment of `base` bytes that may have `max` bytes in
-/// all: half of it, or less where no segment could hold that much.
-pub(crate) fn payload_bytes_max(base: usize, max: usize) -> usize {
-    let max = max.max(base);
-    let floor = |bytes: usize| floor_granules(bytes / GRANULE) * GRANULE;
-    let further = max - base;
-    let further = further - further % PAGE;
-    (max / 2).min(floor(base).max(floor(further)))
-}
-
-/// The smallest segment that holds one allocation of `bytes`, in bytes.
-fn fitting(bytes: usize) -> usize {
-    let granules = fitting_granules(bytes.next_multiple_of(PAGE) / GRANULE);
-    (granules * GRANULE).next_multiple_of(PAGE)
 }

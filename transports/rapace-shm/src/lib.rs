@@ -10,7 +10,7 @@
 //! | [`memory`], [`doorbell`], [`control`] | the seams: memory that two processes see, waking, the control channel |
 //! | [`layout`] | where everything stands in a lane |
 //! | [`ring`], [`returns`], [`nap`] | the three protocols between the processes: descriptors, returned slots, sleeping |
-//! | `heap` | the payload memory of one's own lane: private bookkeeping |
+//! | `heap`, `sizes` | the payload memory of one's own lane: private bookkeeping |
 //! | `lent`, `borrowed` | payloads in the hands of the program: being written, being read |
 //! | `shared`, `sink`, `source`, `supply`, [`transport`] | one end of a link |
 //! | `shortage` | what happens when the system refuses memory |
@@ -46,6 +46,7 @@ pub mod ring;
 mod shared;
 mod shortage;
 mod sink;
+mod sizes;
 mod source;
 mod spin;
 mod supply;

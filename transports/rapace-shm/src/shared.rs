@@ -8,7 +8,8 @@
 //! | `NAP_ROOM` | [`Shared::poll_room`], under the lock of [`Room`] |
 //! | payloads | the holder of the slot |
 //!
-//! Lock order: `room.nap`, then `heap`, then `shortage`. The others are taken alone.
+//! Lock order: `room.nap`, then `heap`, then `shortage`. The others are taken alone. The system is never
+//! asked for memory under the last two.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

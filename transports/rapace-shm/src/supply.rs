@@ -24,7 +24,14 @@ impl<P: Platform> Shared<P> {
             match wish.map_err(|what| self.corrupt(what))? {
                 Wish::Granted(slot) => break Some(slot),
                 Wish::Grow { generous, exact } => {
-                    let Some(memory) = self.make(generous, exact) else {
+                    // Making memory takes the system milliseconds, and others need the heap
+                    // meanwhile.
+                    heap.begin_growth(generous);
+                    drop(heap);
+                    let made = self.make(generous, exact);
+                    heap = lock(&self.heap);
+                    heap.end_growth(generous);
+                    let Some(memory) = made else {
                         if !heap.could_hold(bytes) {
                             self.bear_shortage(bytes, purpose)?;
                         }
@@ -43,6 +50,8 @@ impl<P: Platform> Shared<P> {
         if grown {
             // It sets the alarm by which this memory is given back, and may have been asleep.
             self.waiting.source.wake();
+            // Who has found the bounds reached by this growth may fit beside this payload.
+            self.waiting.wake_room();
         }
         Ok(slot)
     }
@@ -50,21 +59,22 @@ impl<P: Platform> Shared<P> {
     /// Memory for a further segment; `None` when the system refuses it, or has lately. Those who wait
     /// are woken when it should be asked again.
     fn make(&self, generous: usize, exact: usize) -> Option<Arc<P::Memory>> {
-        let mut shortage = lock(&self.shortage);
         let now = P::now_ns();
-        if shortage.may_ask(now) {
-            let made = match self.control.create(generous) {
-                // There may be enough for this payload and not for the ones to come.
-                Err(_) if exact < generous => self.control.create(exact),
-                made => made,
-            };
-            match made {
-                Ok(memory) => {
-                    shortage.end();
-                    return Some(Arc::new(memory));
-                }
-                Err(error) => shortage.refused(now, error.to_string().into()),
+        let may_ask = lock(&self.shortage).may_ask(now);
+        // A statement of its own: the system is asked without the lock.
+        let made = may_ask.then(|| match self.control.create(generous) {
+            // There may be enough for this payload and not for the ones to come.
+            Err(_) if exact < generous => self.control.create(exact),
+            made => made,
+        });
+        let mut shortage = lock(&self.shortage);
+        match made {
+            Some(Ok(memory)) => {
+                shortage.end();
+                return Some(Arc::new(memory));
             }
+            Some(Err(error)) => shortage.refused(now, error.to_string().into()),
+            None => {}
         }
         if shortage.unarmed().is_some() {
             self.short.store(true, Ordering::Release);

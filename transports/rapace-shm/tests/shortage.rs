@@ -171,3 +171,38 @@ fn memory_for_this_payload_is_enough_where_there_is_none_for_more() {
     drop(assert_filled(b.receive(), 2, HUGE - 4096));
     drop(kept);
 }
+
+/// Memory is made without the heap's lock; its bounds hold all the same.
+#[test]
+fn growing_in_many_threads_stays_within_the_bounds() {
+    const LANE: usize = 1 << 20;
+    let config = ShmConfig {
+        lane_bytes_max: LANE,
+        spin: Spin::Never,
+        ..ShmConfig::default()
+    };
+    let (a, _b, seen) = local::pair::<true>([config.clone(), config]);
+    let a = End::new(a);
+    let granted: usize = std::thread::scope(|scope| {
+        let lenders = [0, 1, 2, 3].map(|thread: usize| {
+            let (lender, made) = (a.lender.clone(), seen.made[0].clone());
+            scope.spawn(move || {
+                let mut granted = 0;
+                for round in 0..2_000 {
+                    let len = 30_000 + 20_000 * ((thread + round) % 10);
+                    let loan = lender.try_loan(Room::exact(len));
+                    granted += usize::from(loan.is_some());
+                    let made = made.load(Ordering::SeqCst);
+                    assert!(made <= LANE, "{made} bytes beside the lane");
+                }
+                granted
+            })
+        });
+        lenders
+            .map(|lender| lender.join().expect("no panic"))
+            .iter()
+            .sum()
+    });
+    assert!(granted > 4_000, "only {granted} loans of 8,000");
+    assert!(a.lender.try_loan(Room::exact(LANE / 2)).is_some());
+}

@@ -2,7 +2,8 @@
 //!
 //! The order matters. The file gets all its pages first, so that no later access can fail for want
 //! of memory; then it is mapped writable; then it is sealed: the existing mapping stays writable,
-//! and every other way to write, to resize or to punch holes is closed for ever, for everybody.
+//! and every other way to write, to resize or to punch holes is closed for ever, for everybody. At last
+//! its pages are touched, in steps: whoever writes a payload there finds warm memory.
 
 use std::borrow::Cow;
 use std::io;
@@ -54,6 +55,7 @@ pub(super) fn create(bytes: usize) -> io::Result<Mapping> {
         ),
         err => refused("seal a memory file", err),
     })?;
+    mapping.populate();
     Ok(mapping.with_file_for_peer(file))
 }
 

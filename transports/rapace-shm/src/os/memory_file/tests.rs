@@ -165,3 +165,23 @@ fn memory_has_no_name_and_is_not_inherited() {
     assert_eq!(stat.st_nlink, 0, "a name somewhere");
     assert_eq!(stat.st_blocks * 512, PAGE as i64, "allocated at once");
 }
+
+/// Page faults of this thread so far.
+fn faults() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("procfs");
+    // The name, in parentheses, may have spaces.
+    let (_, rest) = stat.rsplit_once(')').expect("a name");
+    let minor = rest.split_whitespace().nth(7).expect("minflt");
+    minor.parse().expect("a number")
+}
+
+#[test]
+fn new_memory_is_warm() {
+    let memory = create(4 << 20).expect("memory");
+    let before = faults();
+    for at in (0..memory.len_bytes()).step_by(PAGE) {
+        memory.write(at, &[1]);
+    }
+    let faults = faults() - before;
+    assert!(faults < 100, "{faults} of 1,024 pages were cold");
+}
