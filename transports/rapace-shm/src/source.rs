@@ -24,7 +24,7 @@ use crate::nap::Nap;
 use crate::ring::{Consumer, RUN_BYTES_MAX};
 use crate::shared::{MAIL_MAX, Shared, lock};
 use crate::sink::{SLOT_RUN, descriptor, inline};
-use crate::spin::{LOOKS, Spinner, Step};
+use crate::spin::{Spinner, Step};
 
 /// Payloads up to this many bytes are copied out: holding a slot costs more than that.
 const COPY_BYTES_MAX: usize = 128;
@@ -278,8 +278,8 @@ impl<P: Platform> ShmSource<P> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            Step::Look => {
-                for _ in 0..LOOKS {
+            Step::Look(looks) => {
+                for _ in 0..looks {
                     std::hint::spin_loop();
                     if self.look()? {
                         return Poll::Ready(Ok(()));

@@ -17,16 +17,20 @@ const WAKE_NS: u64 = 25_000;
 /// Waits that count: the score goes from minus to plus this.
 const SCORE_MAX: i32 = 16;
 /// How often a spinning receiver looks before it lets other tasks run: about a microsecond.
-pub(crate) const LOOKS: u32 = 24;
+const LOOKS: u32 = 24;
+/// As often it looks the first time where the last frame came within so many looks, about four
+/// microseconds: letting the runtime do everything else costs a system call, which delays the frame
+/// that is about to come.
+const LOOKS_QUICK: u32 = 100;
 
 /// What to do about an empty ring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
     /// Look again after the tasks that are ready now.
     Yield,
-    /// Look again for about a microsecond, then let the runtime do everything else that it has to
-    /// do, timers and sockets included, and look again.
-    Look,
+    /// Look again so many times, then let the runtime do everything else that it has to do, timers
+    /// and sockets included, and look again.
+    Look(u32),
     /// Park.
     Park,
 }
@@ -39,6 +43,10 @@ pub(crate) struct Spinner {
     wake_ns: u64,
     /// Polls that found nothing since the last frame.
     empty: u32,
+    /// Looks since the last frame.
+    looks: u32,
+    /// The last frame came within [`LOOKS_QUICK`].
+    quick: bool,
     /// When this wait began, once somebody read the clock.
     since_ns: Option<u64>,
     /// This wait was counted.
@@ -53,6 +61,8 @@ impl Spinner {
             score: 0,
             wake_ns: WAKE_NS,
             empty: 0,
+            looks: 0,
+            quick: false,
             since_ns: None,
             counted: false,
             same_processor: false,
@@ -93,12 +103,12 @@ impl Spinner {
         match self.empty {
             // The session has frames to see to first.
             1 => Step::Yield,
-            2 => Step::Look,
+            2 => self.look(if self.quick { LOOKS_QUICK } else { LOOKS }),
             _ => {
                 let now = now_ns();
                 let since = *self.since_ns.get_or_insert(now);
                 if now.saturating_sub(since) < self.window_ns() {
-                    return Step::Look;
+                    return self.look(LOOKS);
                 }
                 self.count(false);
                 if self.mode == Spin::Adaptive {
@@ -107,6 +117,11 @@ impl Spinner {
                 Step::Park
             }
         }
+    }
+
+    fn look(&mut self, looks: u32) -> Step {
+        self.looks = self.looks.saturating_add(looks);
+        Step::Look(looks)
     }
 
     /// A frame is there.
@@ -120,7 +135,9 @@ impl Spinner {
     fn found(&mut self) {
         if self.on() {
             self.count(true);
+            self.quick = self.looks <= LOOKS_QUICK;
         }
+        self.looks = 0;
         self.empty = 0;
         self.since_ns = None;
         self.counted = false;
@@ -189,6 +206,29 @@ mod tests {
             spinner.woken(begin + 100, begin + 2_000);
             spinner.frame();
         }
+    }
+
+    /// Spins through a wait that ends in the look number `polls`; gives how many looks that took.
+    fn spin_for(spinner: &mut Spinner, polls: usize) -> Vec<u32> {
+        assert_eq!(spinner.empty(|| 0, || false), Step::Yield);
+        let looks = (0..polls).map(|_| match spinner.empty(|| 0, || false) {
+            Step::Look(looks) => looks,
+            other => panic!("{other:?}"),
+        });
+        let looks = looks.collect();
+        spinner.frame();
+        looks
+    }
+
+    #[test]
+    fn who_is_answered_at_once_looks_longer_before_others_run() {
+        let mut spinner = Spinner::new(Spin::Fixed(Duration::from_secs(1)));
+        assert_eq!(spin_for(&mut spinner, 3), [LOOKS; 3]);
+        assert_eq!(spin_for(&mut spinner, 3), [LOOKS_QUICK, LOOKS, LOOKS]);
+        // That wait was a long one.
+        assert_eq!(spin_for(&mut spinner, 10), [LOOKS; 10]);
+        assert_eq!(spin_for(&mut spinner, 1), [LOOKS]);
+        assert_eq!(spin_for(&mut spinner, 1), [LOOKS_QUICK]);
     }
 
     #[test]
