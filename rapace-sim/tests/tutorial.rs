@@ -345,6 +345,11 @@ what = "kill images"
         for (right, wrong, told) in [
             ("\"two\"", "2", "`count` has items of another type"),
             (
+                "Albums.count(",
+                "count(",
+                "say `Testbed.count` or `Albums.count`",
+            ),
+            (
                 r#"items = ["one", "two", "three"]"#,
                 "items = 3",
                 "`count` is sent what the script lists",

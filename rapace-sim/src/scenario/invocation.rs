@@ -5,7 +5,7 @@ use std::ops::Range;
 use rapace_codec::Schema;
 use serde_json::Value;
 
-use super::error::Problem;
+use super::error::{Problem, either};
 use super::model::{Arg, Invocation};
 use super::services::Services;
 
@@ -49,7 +49,7 @@ pub(super) fn parse(text: &str, services: &Services) -> Result<Invocation, Probl
     })
 }
 
-/// `Service.method`, or a method that only one service has.
+/// `Service.method`, or the method alone if only one service has it.
 fn find(name: &str, services: &Services) -> Result<(String, String), Problem> {
     let name = name.trim();
     if let Some((service, method)) = name.split_once('.') {
@@ -71,7 +71,13 @@ fn find(name: &str, services: &Services) -> Result<(String, String), Problem> {
         .filter(|service| services.methods(service).contains(&name))
         .collect();
     match having.as_slice() {
-        [service, ..] => Ok(((*service).to_owned(), name.to_owned())),
+        [service] => Ok(((*service).to_owned(), name.to_owned())),
+        [_, ..] => {
+            let names: Vec<String> = having.iter().map(|one| format!("{one}.{name}")).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let message = format!("several services have a method `{name}`");
+            Err(Problem::new(0..name.len(), message).hint(format!("say {}", either(&names))))
+        }
         [] => {
             let all = services.names().into_iter();
             let all = all.flat_map(|service| services.methods(service));
