@@ -3,11 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
-use rapace_session::{Limits, Streaming, Tunnel};
+use rapace_session::ports::{EncodedPort, EncodedStream};
+use rapace_session::{CallError, Client as _, Limits, Streaming, Tunnel};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::lab::Labs;
+use crate::lab::{LabClient, Labs};
 use crate::{quiet, within};
 
 const WINDOW: u32 = 256 * 1024;
@@ -223,5 +225,46 @@ async fn streams_that_nobody_takes_or_finishes_leave_nothing_behind() {
         let _ = futures_util::FutureExt::now_or_never(call.as_mut());
         tokio::task::yield_now().await;
     }
+    quiet([&labs.host, &labs.plugin]).await;
+}
+
+/// Calls that are known by their schema only: `either` and `one_of` with one of their two places
+/// filled, items and values encoded by hand.
+#[tokio::test]
+async fn calls_by_schema_carry_streams_both_ways() {
+    let labs = Labs::new();
+    let method = |name: &str| {
+        let mut methods = LabClient::descriptor().methods().iter();
+        *methods
+            .find(|method| method.spec().name == name)
+            .expect("Lab has it")
+    };
+    let caller = labs.host.caller();
+
+    let request = Bytes::from_static(&[0, 1, 2]);
+    let items = futures_util::stream::iter([5_u8, 7, 9]).map(|n| Bytes::from(vec![n]));
+    let call = caller.call_encoded(method("either"), request);
+    let call = call.port(2, EncodedPort::Stream(EncodedStream::new(items)));
+    let reply = within(call).await.expect("either");
+    // −7 for the stream that is not there, and 21: zigzag varints.
+    assert_eq!(reply.body()[..], [13, 42]);
+    drop(reply);
+
+    let call = caller.call_encoded(method("one_of"), Bytes::from_static(&[1]));
+    let mut reply = within(call).await.expect("one_of");
+    assert_eq!(reply.body()[..], [0, 1, 102]);
+    assert!(reply.port(1).is_err(), "a port of the arguments");
+    let EncodedPort::Stream(mut items) = reply.port(102).expect("the second stream") else {
+        panic!("a tunnel");
+    };
+    drop(reply);
+    let first = within(items.next()).await.expect("an item").expect("whole");
+    assert_eq!(first[..], [0]);
+    drop(items);
+
+    let (_, passed) = Tunnel::pair();
+    let call = caller.call_encoded(method("total"), Bytes::from_static(&[1]));
+    let refused = within(call.port(1, EncodedPort::Tunnel(passed))).await;
+    assert!(matches!(refused, Err(CallError::Encode(_))), "{refused:?}");
     quiet([&labs.host, &labs.plugin]).await;
 }
