@@ -48,6 +48,8 @@ struct Memory {
     blocks: BTreeMap<usize, Block>,
     waiting: Vec<Waker>,
     closed: bool,
+    /// The system has refused memory for too long.
+    refused: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -69,6 +71,15 @@ impl Lane {
 
     pub fn set_budget(&self, bytes: usize) {
         self.lock().budget = bytes;
+    }
+
+    /// From now on who waits for memory hears that there is none.
+    pub fn refuse(&self) {
+        let mut memory = self.lock();
+        memory.refused = true;
+        let waiting = std::mem::take(&mut memory.waiting);
+        drop(memory);
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     fn lock(&self) -> MutexGuard<'_, Memory> {
@@ -128,7 +139,11 @@ impl Lender for Lane {
         if let Some(loan) = self.lend(room) {
             return Poll::Ready(Ok(loan));
         }
-        self.lock().waiting.push(cx.waker().clone());
+        let mut memory = self.lock();
+        if memory.refused {
+            return Poll::Ready(Err(LinkError::NoMemory("refused for 5s".into())));
+        }
+        memory.waiting.push(cx.waker().clone());
         Poll::Pending
     }
 

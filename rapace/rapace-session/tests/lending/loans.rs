@@ -65,6 +65,26 @@ async fn a_loan_that_waits_ends_with_the_session() {
 }
 
 #[tokio::test]
+async fn a_loan_that_the_system_refuses_fails_alone() {
+    let depots = Depots::new().await;
+    let caller = depots.client.caller();
+    let held = within(caller.loan(BUDGET - 500)).await.expect("loan");
+    let mut waits = Box::pin(caller.loan(4096));
+    assert!(poll_immediate(&mut waits).await.is_none());
+    depots.there.refuse();
+    match within(waits).await {
+        Err(error @ CallError::NotSent(NotSent::NoMemory(_))) => {
+            assert!(error.is_safe_to_retry() && !error.is_lost());
+            assert!(error.to_string().contains("refused for 5s"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(within(depots.client.add(1, 2)).await.expect("a sum"), 3);
+    drop(held);
+    within(caller.loan(4096)).await.expect("a loan again");
+}
+
+#[tokio::test]
 async fn more_than_a_link_ever_lends_is_refused_with_the_limit() {
     let depots = Depots::new().await;
     let refused = within(depots.client.caller().loan(BUDGET + 1)).await;
