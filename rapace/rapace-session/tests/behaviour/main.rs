@@ -52,7 +52,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
 /// A port that stayed empty may still be opened for all that the protocol knows: the core forgets
 /// the oldest 256 of them by and by.
 async fn quiet(sessions: [&rapace_session::Session; 2]) {
-    let sizes = || sessions.map(|session| session.table_sizes());
+    let sizes = || sessions.map(rapace_session::Session::table_sizes);
     for _ in 0..2000 {
         if sizes() == <[rapace_session::TableSizes; 2]>::default() {
             return;
