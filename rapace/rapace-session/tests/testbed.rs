@@ -7,6 +7,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use rapace_session::{CallError, Code, Limits, NotSent, Session, Streaming, TableSizes, Tunnel};
@@ -85,6 +87,34 @@ async fn pipe(session: &Session, len: usize) {
         echoed.len()
     );
     assert_eq!(call.await.expect("task").expect("pipe"), len as u64);
+}
+
+/// Row 10: memory of the link goes back when the last byte was read, not when the next ones come,
+/// for which there may be no memory until then.
+#[tokio::test]
+async fn row_10_a_tunnel_keeps_no_memory_of_what_was_read() {
+    let (host, plugin) = pair();
+    let (mut tunnel, remote) = Tunnel::pair();
+    let call = tokio::spawn(testbed(&host).pipe(remote));
+    let lent = Arc::new(vec![7; 20_000]);
+    let mut sent = Bytes::from_owner(Lent(lent.clone()));
+    tunnel.send(&mut sent).await.expect("send");
+    drop(sent);
+    let mut echoed = vec![0; 20_000];
+    tunnel.read_exact(&mut echoed).await.expect("read");
+    assert_eq!(Arc::strong_count(&lent), 1, "the plugin has read all of it");
+    tunnel.shutdown().await.expect("shutdown");
+    assert_eq!(call.await.expect("task").expect("pipe"), 20_000);
+    drop(plugin);
+}
+
+/// Memory that somebody waits to have back.
+struct Lent(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 #[tokio::test]

@@ -164,7 +164,13 @@ impl TunnelEnd {
         }
         let len = bound.rest.len().min(buf.remaining());
         buf.put_slice(&bound.rest[..len]);
-        bound.rest.advance(len);
+        if len == bound.rest.len() {
+            // Even without bytes it would keep the link's memory, for which the peer may be waiting
+            // before it can send the next.
+            bound.rest = Bytes::new();
+        } else {
+            bound.rest.advance(len);
+        }
         Poll::Ready(Ok(()))
     }
 
