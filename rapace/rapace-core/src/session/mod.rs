@@ -242,6 +242,7 @@ impl Session {
             calls_out: self.calls_out.len(),
             calls_in: self.calls_in.len(),
             ports: self.ports.len(),
+            channels: self.opened_here as usize + self.opened_there as usize,
             deadlines: self.timers.deadlines(),
             awaiting_ports: self.awaiting_ports.len(),
             queued_frames: self.transmit.len(),

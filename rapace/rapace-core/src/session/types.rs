@@ -466,6 +466,8 @@ pub struct TableSizes {
     pub calls_in: usize,
     /// Streams and tunnels.
     pub ports: usize,
+    /// Channels that count as open, of either side: those of all the calls, streams and tunnels.
+    pub channels: usize,
     /// Armed deadlines.
     pub deadlines: usize,
     /// Answered calls whose streams may still be opened.
