@@ -214,6 +214,15 @@ impl Carrier {
             Carrier::Lane(writer) => writer.is_corrupted(),
         }
     }
+
+    /// How many bytes its reader has read up to the end, if it carries frames one after the other
+    /// and has ended.
+    pub(crate) fn read_to_end(&self) -> Option<u64> {
+        match self {
+            Carrier::Pipe(pipe) => pipe.read_to_end(),
+            Carrier::Lane(_) => None,
+        }
+    }
 }
 
 /// The two ends of a new link; the first is the initiator's.

@@ -3,9 +3,9 @@
 //! The watch looks at frames where they leave and where they are taken, so it knows what each side
 //! can know when it sends. It is written from PROTOCOL.md, not from the core: whoever breaks a rule
 //! in the core is found by another understanding of it. Links on which bytes were changed are not
-//! watched.
+//! watched; on the others nobody ever has reason to accuse the other side of a violation.
 
-use rapace_core::control::{Attach, ChannelKind, Hello, Message};
+use rapace_core::control::{Attach, CancelReason, ChannelKind, GoAwayReason, Hello, Message};
 use rapace_core::frame::{Descriptor, Flags, Frame};
 use rapace_core::hash::IdMap;
 use rapace_core::{ChannelId, MethodId};
@@ -68,12 +68,23 @@ impl WireWatch {
                     self.begin(end, open.channel, open.kind, open.attach);
                     Ok(())
                 }
-                Some(Message::Cancel { channel, .. }) => {
+                Some(Message::Cancel { channel, reason }) => {
+                    if reason == CancelReason::ProtocolViolation {
+                        return Err(format!(
+                            "#{} counts as a violation of the other side (violation)",
+                            channel.0
+                        ));
+                    }
                     if let Some(known) = self.sides[end].channels.get_mut(&channel) {
                         known.cancelled = true;
                     }
                     Ok(())
                 }
+                Some(Message::GoAway {
+                    reason: GoAwayReason::ProtocolError,
+                    message,
+                    ..
+                }) => Err(format!("the other side is accused (violation): {message}")),
                 _ => Ok(()),
             };
         }
@@ -239,7 +250,7 @@ fn window(frame: &Frame) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use rapace_core::control::{CancelReason, OpenChannel};
+    use rapace_core::control::OpenChannel;
     use rapace_core::frame::Payload;
 
     use super::*;
@@ -360,5 +371,24 @@ mod tests {
         });
         watch.sent(1, &cancel).expect("a cancel");
         assert_eq!(rule(watch.sent(1, &frame(2, 0, Flags::EOS, 0))), "cancel");
+    }
+
+    #[test]
+    fn nobody_is_accused_where_all_are_honest() {
+        let mut watch = greeted();
+        watch.sent(1, &open(2, 1, 0)).expect("an open");
+        let cancel = control(&Message::Cancel {
+            channel: ChannelId(2),
+            reason: CancelReason::ProtocolViolation,
+        });
+        assert_eq!(rule(watch.sent(0, &cancel)), "violation");
+        let accusation = control(&Message::GoAway {
+            reason: GoAwayReason::ProtocolError,
+            last_channel: ChannelId(2),
+            message: "credit overrun".into(),
+            metadata: Vec::new(),
+        });
+        let text = watch.sent(0, &accusation).expect_err("an accusation");
+        assert!(text.ends_with("(violation): credit overrun"), "{text}");
     }
 }

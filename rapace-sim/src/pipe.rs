@@ -68,6 +68,8 @@ struct Inner {
     scheduled: bool,
     /// Bytes written so far.
     written: u64,
+    /// Bytes read so far.
+    read: u64,
     /// Bytes to be changed: their position and the bits.
     corrupt: Vec<(u64, u8)>,
     corrupted: bool,
@@ -96,6 +98,7 @@ impl Pipe {
                 exhausted: false,
                 scheduled: false,
                 written: 0,
+                read: 0,
                 corrupt: Vec::new(),
                 corrupted: false,
                 chunks: 0,
@@ -254,6 +257,13 @@ impl Pipe {
     /// Whether a changed byte has been written.
     pub(crate) fn is_corrupted(&self) -> bool {
         self.lock().corrupted
+    }
+
+    /// How many bytes were read in all, once the reader has seen the writer's end.
+    pub(crate) fn read_to_end(&self) -> Option<u64> {
+        let inner = self.lock();
+        let over = inner.end == Some(End::Fin) && inner.arrived_bytes == 0;
+        over.then_some(inner.read)
     }
 
     /// Bytes that were written and not yet read.
@@ -433,6 +443,7 @@ impl AsyncRead for PipeReader {
                 inner.arrived.pop_front();
             }
             left -= take;
+            inner.read += take as u64;
             inner.arrived_bytes -= take;
         }
         let writer = inner.writer.take();

@@ -353,7 +353,12 @@ fn what(draws: &mut Draws, cast: &Cast, kind: &str) -> Option<What> {
     Some(match kind {
         "freeze" => What::Freeze {
             link,
-            span: span(draws, 17, 30),
+            // Now and then for longer than pings wait, so that it must be noticed.
+            span: if draws.chance(1, 6) {
+                span(draws, 33, 36)
+            } else {
+                span(draws, 17, 30)
+            },
         },
         "thaw" => What::Thaw { link },
         "latency" => What::Latency {

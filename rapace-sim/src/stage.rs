@@ -75,6 +75,8 @@ pub(crate) struct LinkState {
     pub(crate) open: Vec<(usize, Session)>,
     /// The plan wants the plugin to start then.
     pub(crate) start_at: Option<u64>,
+    /// Since when the link is frozen, and which life of it.
+    pub(crate) frozen: Option<(u64, u32)>,
     /// Counts freezes, exhaustions and so on, so that the end of one does not end the next.
     pub(crate) freezes: u64,
     pub(crate) exhausts: u64,
@@ -92,6 +94,7 @@ impl LinkStage {
                 live: None,
                 open: Vec::new(),
                 start_at: None,
+                frozen: None,
                 freezes: 0,
                 exhausts: 0,
                 doorbells: 0,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rapace_core::frame::Frame;
+use rapace_core::frame::{DESCRIPTOR_LEN, Frame};
 use rapace_transport::{
     Death, ExitReason, FrameSink, FrameSource, Lender, LinkError, LinkInfo, Transport,
 };
@@ -11,6 +11,7 @@ use rapace_transport::{
 use crate::engine::Engine;
 use crate::engine::process::LifeCell;
 use crate::link::{Carrier, Gate};
+use crate::report::Oracle;
 use crate::trace::LinkChange;
 use crate::trace::record::{Entry, Recorder, Route};
 
@@ -81,6 +82,7 @@ impl Transport for Tapped {
             gate: self.gate,
             incoming: self.incoming,
             child: self.child,
+            taken_bytes: 0,
             ended: false,
         };
         (Box::new(sink), Box::new(source))
@@ -142,7 +144,38 @@ struct TappedSource {
     gate: Arc<Gate>,
     incoming: Option<Carrier>,
     child: Option<Arc<LifeCell>>,
+    /// What the frames received so far took on a stream.
+    taken_bytes: u64,
     ended: bool,
+}
+
+impl TappedSource {
+    fn is_corrupted(&self) -> bool {
+        self.incoming.as_ref().is_some_and(Carrier::is_corrupted)
+    }
+
+    /// A link that ends within a frame was not closed in good order, and must not be called so.
+    fn check_end(&self, error: &LinkError) {
+        let read = self.incoming.as_ref().and_then(Carrier::read_to_end);
+        let (LinkError::Closed, Some(read)) = (error, read) else {
+            return;
+        };
+        if read != self.taken_bytes && !self.is_corrupted() {
+            let torn = read - self.taken_bytes;
+            let name = &self.tap.name;
+            self.tap.recorder.problem(
+                Oracle::Delivery,
+                format!("{torn} bytes of a frame end what {name} receives, and it counts as closed in good order"),
+            );
+        }
+    }
+}
+
+/// What a frame takes on a stream (PROTOCOL.md \[stream.frame\]), in bytes.
+fn stream_bytes(frame: &Frame) -> u64 {
+    let length = (DESCRIPTOR_LEN + frame.payload.len()) as u64;
+    let prefix = (64 - length.leading_zeros()).div_ceil(7);
+    u64::from(prefix) + length
 }
 
 impl FrameSource for TappedSource {
@@ -152,15 +185,19 @@ impl FrameSource for TappedSource {
         }
         let polled = self.inner.poll_recv(cx);
         let polled = polled.map_err(|error| explained(error, self.child.as_ref()));
+        if let Poll::Ready(Ok(frame)) = &polled {
+            self.taken_bytes += stream_bytes(frame);
+        }
         let tap = &self.tap;
         match &polled {
             Poll::Ready(Ok(frame)) => {
-                let corrupted = self.incoming.as_ref().is_some_and(Carrier::is_corrupted);
+                let corrupted = self.is_corrupted();
                 tap.recorder
                     .received(tap.engine.now(), tap.receives, frame, corrupted);
             }
             Poll::Ready(Err(error)) if !self.ended => {
                 self.ended = true;
+                self.check_end(error);
                 let change = LinkChange::Ended {
                     at: tap.name.to_string(),
                     reason: error.to_string(),

@@ -141,6 +141,16 @@ impl Engine {
         working.map(|task| (task.process, task.name)).collect()
     }
 
+    /// How many tasks that sessions have spawned have not ended, by process.
+    pub(crate) fn session_tasks(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.processes().len()];
+        let tasks = self.tasks();
+        for task in tasks.iter().filter(|task| task.name == SESSION_TASK) {
+            counts[task.process] += 1;
+        }
+        counts
+    }
+
     /// Runs a task of a process beside the others. A dead process starts nothing.
     pub(crate) fn spawn(
         self: &Arc<Self>,

@@ -43,8 +43,8 @@ impl Runtime for SimRuntime {
     }
 
     fn spawn(&self, task: Task) {
-        // A session's driver and its handlers come through the same door. Which of them leak is
-        // told by the session's own tables, so the executor need not tell them apart.
+        // A session's driver, its handlers and what moves its streams come through the same door.
+        // After quiet only the drivers of live sessions are left of them.
         self.engine
             .spawn(&self.life, TaskKind::Daemon, SESSION_TASK, task);
     }

@@ -115,11 +115,15 @@ impl Run {
             What::Freeze { span, .. } => {
                 live.freeze(true);
                 state.freezes += 1;
+                state.frozen = Some((now, state.life));
                 if *span != Nanos::MAX {
                     agenda.enter(now + span.0, Event::Thaw(link, state.freezes));
                 }
             }
-            What::Thaw { .. } => live.freeze(false),
+            What::Thaw { .. } => {
+                live.freeze(false);
+                state.frozen = None;
+            }
             What::Latency { latency, .. } => {
                 state.config.latency = *latency;
                 live.set_latency(*latency);

@@ -260,9 +260,14 @@ impl Rules for Run {
                 }
             }
             Event::Thaw(link, freezes) => {
-                let state = stage.links[link].state();
+                let mut state = stage.links[link].state();
                 if let (true, Some(live)) = (state.freezes == freezes, &state.live) {
                     live.freeze(false);
+                    let unnoticed = self.unnoticed_silence(link, &mut state);
+                    drop(state);
+                    for text in unnoticed {
+                        stage.fail(Oracle::Progress, text);
+                    }
                 }
             }
             Event::Relieve(link, exhausts) => {

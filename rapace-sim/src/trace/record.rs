@@ -307,6 +307,11 @@ impl Recorder {
         inner.due.clear();
     }
 
+    /// Something that a transport did wrong.
+    pub(crate) fn problem(&self, oracle: Oracle, text: String) {
+        self.lock().problems.push((oracle, text));
+    }
+
     /// What the transports and the sessions did wrong.
     pub(crate) fn take_problems(&self) -> Vec<(Oracle, String)> {
         std::mem::take(&mut self.lock().problems)
