@@ -8,7 +8,7 @@
 //! | module | owns |
 //! |---|---|
 //! | here | the shape of the world |
-//! | `service` | the service for nested callbacks, for calls that must run once, for retiring |
+//! | `service` | what plugins serve beside the testbed, and what is known of it all over the world |
 //! | [`fuzz_bodies`] | what the fuzzer does with it |
 //! | `work` | what workers do, and what may come of it |
 
@@ -29,8 +29,8 @@ use crate::program::Program;
 use crate::shm::ShmShape;
 use crate::time::Nanos;
 use crate::world::{World, WorldBuilder};
-use service::{BouncerServer, Bouncing, Once};
-use work::Weather;
+use service::{BouncerServer, Bouncing, Known};
+use work::{Orders, Weather};
 
 /// The standard world of a seed with the faults that the seed draws.
 pub fn world(seed: u64) -> WorldBuilder {
@@ -64,33 +64,28 @@ fn shaped(mut shape: Shape, plan: Plan) -> WorldBuilder {
         // the exception: they would wake who should have been woken by something else.
         shape.limits.ping_interval = Some(PING_INTERVAL);
     }
-    let weather = Weather {
-        calm: plan.faults.is_empty(),
-        retiring: shape.retiring,
-        skewed: has("clock_skew"),
-        spoiled: has("corrupt"),
+    let known = Known::default();
+    let plugins = shape.plugins.iter().map(|one| one.name.to_owned());
+    let orders = Orders {
+        plugins: plugins.collect(),
+        workers: shape.workers,
+        window_bytes: shape.limits.window_bytes,
+        weather: Weather::of(&plan, shape.retiring),
+        plan: plan.clone(),
+        known: known.clone(),
     };
-    let workers = shape.workers;
-    let plugins: Vec<String> = shape
-        .plugins
-        .iter()
-        .map(|one| one.name.to_owned())
-        .collect();
-    let once = Once::default();
-    let known = once.clone();
     let main = move |host: Process| {
-        let plugins = plugins.clone();
         // The same world may run several times.
-        known.forget();
-        async move { work::main(host, plugins, workers, weather).await }
+        orders.known.forget();
+        work::main(host, orders.clone())
     };
     let program = || {
         Program::new()
             .limits(shape.limits.clone())
             .serve(|| TestbedServer::new(Subject))
             .serve_with({
-                let once = once.clone();
-                move |process| BouncerServer::new(Bouncing::new(process, once.clone()))
+                let known = known.clone();
+                move |process| BouncerServer::new(Bouncing::new(process, known.clone()))
             })
     };
     let mut world = World::builder()

@@ -1,11 +1,20 @@
-//! The service for nested callbacks.
+//! What plugins serve beside the testbed, for what that does not ask: nested callbacks, calls that
+//! must run once, deadlines as handlers see them, streams that outlive their call, retiring.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rapace_session::{Client as _, Context};
+use rapace_session::{Client as _, Context, Streaming};
 
 use crate::process::Process;
+
+/// Nobody serves it.
+#[rapace_macros::service(crate = "rapace_session")]
+pub(crate) trait Absent {
+    /// Never runs.
+    async fn nothing(&self);
+}
 
 #[rapace_macros::service(crate = "rapace_session")]
 pub(crate) trait Bouncer {
@@ -16,6 +25,12 @@ pub(crate) trait Bouncer {
     async fn later(&self, micros: u32, value: u64) -> u64;
     /// Must not run twice for one token; whether it has not.
     async fn once(&self, token: u64) -> bool;
+    /// What is left of the call's deadline when its handler starts, in nanoseconds; 0 without one.
+    async fn time_left(&self, cx: &Context) -> u64;
+    /// Answers at once and reads on: `total` items, unless some may be lost.
+    async fn collect(&self, total: u32, lost_allowed: bool, items: Streaming<String>);
+    /// Has the caller `collect` so many items of this side.
+    async fn hand_over(&self, cx: &Context, total: u32, lost_allowed: bool) -> Result<(), String>;
     /// Ends this process's session with the caller in good order, soon after the answer.
     async fn retire(&self, cx: &Context);
     /// Nobody waits for this one.
@@ -23,16 +38,24 @@ pub(crate) trait Bouncer {
     async fn note(&self, value: u64);
 }
 
-/// The tokens that [`Bouncer::once`] was given, over all lives of all processes of a world.
+/// What is known of all lives of all processes of a world.
 #[derive(Clone, Default)]
-pub(crate) struct Once {
+pub(crate) struct Known {
+    /// The tokens that [`Bouncer::once`] was given.
     tokens: Arc<Mutex<BTreeSet<u64>>>,
+    /// Streams that [`Bouncer::collect`] has not read to their end.
+    readers: Arc<AtomicUsize>,
 }
 
-impl Once {
+impl Known {
     fn is_first(&self, token: u64) -> bool {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.insert(token)
+    }
+
+    /// How many streams are being read by nobody's handler; those of dead processes do not count.
+    pub(crate) fn readers(&self) -> usize {
+        self.readers.load(Ordering::Relaxed)
     }
 
     pub(crate) fn forget(&self) {
@@ -41,16 +64,32 @@ impl Once {
     }
 }
 
+/// Counts a reader for as long as its task lives.
+struct Reading(Arc<AtomicUsize>);
+
+impl Reading {
+    fn begin(known: &Known) -> Self {
+        known.readers.fetch_add(1, Ordering::Relaxed);
+        Reading(known.readers.clone())
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 pub(crate) struct Bouncing {
     process: Process,
-    once: Once,
+    known: Known,
 }
 
 impl Bouncing {
-    pub(crate) fn new(process: &Process, once: Once) -> Self {
+    pub(crate) fn new(process: &Process, known: Known) -> Self {
         Bouncing {
             process: process.clone(),
-            once,
+            known,
         }
     }
 }
@@ -75,11 +114,43 @@ impl Bouncer for Bouncing {
     }
 
     async fn once(&self, token: u64) -> bool {
-        let first = self.once.is_first(token);
+        let first = self.known.is_first(token);
         self.process
             .sleep(std::time::Duration::from_micros(token % 512))
             .await;
         first
+    }
+
+    async fn time_left(&self, cx: &Context) -> u64 {
+        cx.time_left().map_or(0, |left| left.as_nanos() as u64)
+    }
+
+    async fn hand_over(&self, cx: &Context, total: u32, lost_allowed: bool) -> Result<(), String> {
+        let back = BouncerClient::from_caller(cx.caller());
+        let items = (0..total).map(|at| format!("item {at}"));
+        let collected = back.collect(total, lost_allowed, Streaming::from_iter(items));
+        collected.await.map_err(|error| error.to_string())
+    }
+
+    async fn collect(&self, total: u32, lost_allowed: bool, mut items: Streaming<String>) {
+        let reading = Reading::begin(&self.known);
+        // It dies with its process, and outlives its session.
+        self.process.spawn(async move {
+            let mut seen = 0;
+            let ended = loop {
+                match items.next().await {
+                    Some(Ok(_)) => seen += 1,
+                    Some(Err(error)) => break Err(error),
+                    None => break Ok(()),
+                }
+            };
+            let whole = ended.is_ok() && seen == total;
+            assert!(
+                whole || lost_allowed,
+                "{seen} of {total} items collected: {ended:?}"
+            );
+            drop(reading);
+        });
     }
 
     async fn retire(&self, cx: &Context) {
