@@ -292,7 +292,6 @@ impl Tear {
         match self {
             Tear::Nothing => true,
             Tear::Everything => false,
-            Tear::Leave(subset) => index < 64 && subset >> index & 1 == 1,
             Tear::Drawn => {
                 // Half of all deaths leave or take everything: those are the likely ones.
                 match draw(seed, Purpose::Tear, label, 0) & 3 {

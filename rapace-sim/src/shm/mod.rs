@@ -75,7 +75,8 @@ pub struct ShmShape {
 /// Which of the words that a process had stored and not released are *not* there after its death.
 ///
 /// SIGKILL takes back no store; but a compiler may have put off all stores until the next one with
-/// release order, the next fence or the next call into the system.
+/// release order, the next fence or the next call into the system. A fault can also say exactly which
+/// ones are lost: [`What::KillLosing`](crate::What::KillLosing).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tear {
@@ -86,8 +87,6 @@ pub enum Tear {
     Nothing,
     /// None of them is.
     Everything,
-    /// Those are there whose bit is set, the oldest store first; what is beyond the 64th is not.
-    Leave(u64),
 }
 
 /// Planted flaws of the memory, for those who want to see that a fault of this kind is found.
