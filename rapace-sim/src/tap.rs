@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::engine::process::LifeCell;
 use crate::link::{Carrier, Gate};
 use crate::report::Oracle;
+use crate::time::Nanos;
 use crate::trace::LinkChange;
 use crate::trace::record::{Entry, Recorder, Route};
 
@@ -25,6 +26,9 @@ pub(crate) struct Tapped {
     /// The process at the other end, if this one started it.
     pub(crate) child: Option<Arc<LifeCell>>,
 }
+
+/// How long a session may take to end after it was told that its link has, in nanoseconds.
+const ENDING_NS_MAX: u64 = 1_000_000;
 
 /// The number of SIGKILL.
 const SIGKILL: i32 = 9;
@@ -83,7 +87,7 @@ impl Transport for Tapped {
             incoming: self.incoming,
             child: self.child,
             taken_bytes: 0,
-            ended: false,
+            ended_at: None,
         };
         (Box::new(sink), Box::new(source))
     }
@@ -146,7 +150,8 @@ struct TappedSource {
     child: Option<Arc<LifeCell>>,
     /// What the frames received so far took on a stream.
     taken_bytes: u64,
-    ended: bool,
+    /// When it was told that the link has ended.
+    ended_at: Option<u64>,
 }
 
 impl TappedSource {
@@ -195,8 +200,8 @@ impl FrameSource for TappedSource {
                 tap.recorder
                     .received(tap.engine.now(), tap.receives, frame, corrupted);
             }
-            Poll::Ready(Err(error)) if !self.ended => {
-                self.ended = true;
+            Poll::Ready(Err(error)) if self.ended_at.is_none() => {
+                self.ended_at = Some(tap.engine.now());
                 self.check_end(error);
                 let change = LinkChange::Ended {
                     at: tap.name.to_string(),
@@ -213,5 +218,22 @@ impl FrameSource for TappedSource {
 
     fn raise_payload_limit(&mut self, bytes: u32) {
         self.inner.raise_payload_limit(bytes);
+    }
+}
+
+impl Drop for TappedSource {
+    /// The session is over. Since nothing more could come, it had no reason to wait.
+    fn drop(&mut self) {
+        let Some(ended_at) = self.ended_at.filter(|_| !self.tap.life.is_dead()) else {
+            return;
+        };
+        let late = self.tap.engine.now().saturating_sub(ended_at);
+        if late > ENDING_NS_MAX {
+            let (name, late) = (&self.tap.name, Nanos(late));
+            self.tap.recorder.problem(
+                Oracle::Progress,
+                format!("the session of {name} goes on for {late} after its link has ended"),
+            );
+        }
     }
 }
