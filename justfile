@@ -70,6 +70,10 @@ madsim *ARGS:
 sim *ARGS:
     cargo sim {{ ARGS }}
 
+# Plant bugs in the shipping code and see after how many seeds the simulator finds each (--help).
+mutants *ARGS:
+    rapace-sim/mutants/run.sh {{ ARGS }}
+
 # What CI runs.
 ci:
     bash .ci/run
