@@ -10,4 +10,3 @@ mod death;
 mod host_death;
 mod lab;
 mod lifecycle;
-mod output;

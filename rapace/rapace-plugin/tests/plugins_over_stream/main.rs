@@ -12,5 +12,3 @@ mod host_death;
 mod lab;
 #[path = "../plugins/lifecycle.rs"]
 mod lifecycle;
-#[path = "../plugins/output.rs"]
-mod output;

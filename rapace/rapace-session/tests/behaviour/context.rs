@@ -114,3 +114,12 @@ async fn a_context_that_is_kept_does_not_keep_the_session_open() {
     assert!(within(back.quick(1)).await.is_err());
     assert!(context.time_left().is_none());
 }
+
+#[tokio::test]
+async fn without_a_subscriber_a_call_carries_no_metadata() {
+    let labs = Labs::new();
+    assert_eq!(
+        within(labs.client().about()).await.expect("about").entries,
+        0
+    );
+}

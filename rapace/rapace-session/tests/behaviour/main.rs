@@ -22,7 +22,6 @@ mod raw_peer;
 mod stream_ends;
 mod streams;
 mod supervised;
-mod trace;
 mod types;
 mod wire;
 

@@ -1,4 +1,11 @@
 //! What a plugin prints comes out of its host's tracing.
+//!
+//! Alone in its process: tracing remembers for each place in the code whether anybody listens, and
+//! asks only the thread that comes by first.
+
+#[path = "plugins/lab.rs"]
+#[allow(dead_code, reason = "the other tests of plugins use the rest")]
+mod lab;
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};

@@ -1,16 +1,36 @@
 //! One span per call on each side, in one trace.
+//!
+//! Alone in its process: tracing remembers for each place in the code whether anybody listens, and
+//! asks only the thread that comes by first.
+#![allow(unreachable_pub, reason = "one test binary, nothing is public")]
+#![allow(missing_docs, reason = "services of tests")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests own their runtime and its clock"
+)]
+
+#[path = "behaviour/lab.rs"]
+#[allow(dead_code, reason = "the tests of behaviour use the rest")]
+mod lab;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 use crate::lab::Labs;
-use crate::within;
+
+/// A hang fails, and soon.
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    let future = tokio::time::timeout(Duration::from_secs(20), future);
+    future.await.expect("an end, but this hangs")
+}
 
 type Fields = BTreeMap<&'static str, String>;
 
@@ -104,14 +124,5 @@ async fn a_call_has_one_span_on_each_side_and_calls_that_it_causes_share_its_tra
     assert!(
         entered >= 10,
         "spans are not entered while the call is polled: {entered}"
-    );
-}
-
-#[tokio::test]
-async fn without_a_subscriber_a_call_carries_no_metadata() {
-    let labs = Labs::new();
-    assert_eq!(
-        within(labs.client().about()).await.expect("about").entries,
-        0
     );
 }
