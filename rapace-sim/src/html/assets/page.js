@@ -151,11 +151,8 @@
   function select(event, opens = false) {
     if (!event) return;
     view.selected = event;
-    const top = parts.scroller.scrollTop;
-    const room = parts.scroller.clientHeight - parts.lanes.offsetHeight;
-    if (event.y - ROW < top) parts.scroller.scrollTop = event.y - ROW * 2;
-    else if (event.y + ROW > top + room) parts.scroller.scrollTop = event.y - room + ROW * 2;
     if (opens || !parts.panel.hidden) openPanel();
+    reveal(event);
     try {
       history.replaceState(null, "", `#event-${event.i + 1}`);
     } catch {
@@ -166,6 +163,14 @@
     parts.field.setAttribute("aria-activedescendant", `event-${event.i}`);
   }
 
+  /** Scrolls no more than it takes to see the event. */
+  function reveal(event) {
+    const top = parts.scroller.scrollTop;
+    const room = parts.scroller.clientHeight - parts.lanes.offsetHeight;
+    if (event.y - ROW < top) parts.scroller.scrollTop = event.y - ROW * 2;
+    else if (event.y + ROW > top + room) parts.scroller.scrollTop = event.y - room + ROW * 2;
+  }
+
   function openPanel() {
     const was = parts.panel.hidden;
     parts.panel.hidden = false;
@@ -174,7 +179,11 @@
       onlyLink: (event) => setFilter({ link: event.link, life: null, channel: null }),
       along,
     });
-    if (was) resize();
+    if (was) {
+      resize();
+      // In a narrow window the panel takes its room from below.
+      reveal(view.selected);
+    }
   }
 
   function closePanel() {
