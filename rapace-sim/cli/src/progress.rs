@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use rapace_sim::SweepReport;
 
-/// Without a terminal a line is printed this often.
+/// Without a terminal a line is printed this often, and one at the beginning.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 /// On a terminal the line changes this often.
 const BAR_EVERY: Duration = Duration::from_millis(100);
@@ -18,7 +18,8 @@ pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     time: Option<Duration>,
     total: Option<u64>,
-    last: Instant,
+    /// When it was shown last.
+    last: Option<Instant>,
 }
 
 impl Progress {
@@ -43,7 +44,7 @@ impl Progress {
             bar,
             time,
             total,
-            last: Instant::now(),
+            last: None,
         }
     }
 
@@ -55,10 +56,13 @@ impl Progress {
         } else {
             PLAIN_EVERY
         };
-        if now.duration_since(self.last) < every {
+        if self
+            .last
+            .is_some_and(|last| now.duration_since(last) < every)
+        {
             return;
         }
-        self.last = now;
+        self.last = Some(now);
         let line = line(so_far, self.total, self.time);
         match &self.bar {
             Some(bar) => {

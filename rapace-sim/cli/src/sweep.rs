@@ -60,7 +60,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<Ended, Unusable> {
     if stopped.is_some() {
         say!("stopped; this is what came until then\n");
     }
-    say!("{}", table(&report));
+    say!("{}", table(&report, columns()));
     let missed = report.marks_missed();
     let enough = report.seeds >= SEEDS_FOR_MARKS && report.failures.is_empty() && stopped.is_none();
     if !missed.is_empty() {
@@ -84,8 +84,19 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<Ended, Unusable> {
     })
 }
 
+/// How many columns lines may have: at most so many, and at least two words of the second column.
+const COLUMNS: std::ops::RangeInclusive<usize> = 40..=96;
+
+/// How wide a table may be where it goes to.
+fn columns() -> usize {
+    let screen = console::Term::stdout().size_checked();
+    screen.map_or(*COLUMNS.end(), |(_, columns)| {
+        usize::from(columns).clamp(*COLUMNS.start(), *COLUMNS.end())
+    })
+}
+
 /// What the sweep did, for people.
-fn table(report: &SweepReport) -> String {
+fn table(report: &SweepReport, columns: usize) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: String| {
         let _ = writeln!(text, "{name:<14}  {value}");
@@ -115,10 +126,13 @@ fn table(report: &SweepReport) -> String {
     );
     let faults = report.faults.iter();
     let faults = faults.map(|(kind, count)| format!("{kind} {}", grouped(count.hit)));
-    row("faults hit", wrapped(faults.collect()));
+    row("faults hit", wrapped(&faults.collect::<Vec<_>>(), columns));
     let marks = report.marks.iter();
     let marks = marks.map(|(mark, count)| format!("{mark} {}", grouped(*count)));
-    row("marks reached", wrapped(marks.collect()));
+    row(
+        "marks reached",
+        wrapped(&marks.collect::<Vec<_>>(), columns),
+    );
     row("failures", report.failures.len().to_string());
     text
 }
@@ -170,25 +184,47 @@ fn failure(failed: &Report, folder: &Path) {
     }
 }
 
+/// Where the second column of the table begins.
+const SECOND: usize = 16;
+
 /// Entries in lines, behind the first column.
-fn wrapped(entries: Vec<String>) -> String {
+fn wrapped(entries: &[String], columns: usize) -> String {
     if entries.is_empty() {
         return "none".to_owned();
     }
     let mut text = String::new();
-    let mut column = 0;
+    let mut column = SECOND;
     for (at, entry) in entries.iter().enumerate() {
-        let len = entry.chars().count() + 2;
+        let len = entry.chars().count() + ", ".len();
         if at > 0 {
-            text.push_str(if column + len > 80 {
-                ",\n                "
+            if column + len > columns {
+                let _ = write!(text, ",\n{:SECOND$}", "");
+                column = SECOND;
             } else {
-                ", "
-            });
-            column = if column + len > 80 { 0 } else { column };
+                text.push_str(", ");
+            }
         }
         text.push_str(entry);
         column += len;
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_wrapped_where_the_terminal_ends() {
+        let entries: Vec<String> = (0..40).map(|n| format!("kind_{n} {n}")).collect();
+        for columns in [40, 61, 96] {
+            let text = wrapped(&entries, columns);
+            let mut lines = text.lines();
+            let first = lines.next().expect("a line");
+            assert!(SECOND + first.chars().count() <= columns, "{text}");
+            assert!(lines.all(|line| line.chars().count() <= columns), "{text}");
+            assert_eq!(text.split(',').count(), 40, "{text}");
+        }
+        assert_eq!(wrapped(&[], 40), "none");
+    }
 }

@@ -1,5 +1,6 @@
 //! The command line as people and CI see it: what it prints, and its exit codes.
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -158,20 +159,25 @@ fn mistakes_of_newcomers_are_met_with_advice() {
 #[test]
 fn an_interrupted_sweep_prints_its_table() {
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
-        let child = Command::new(env!("CARGO_BIN_EXE_cargo-sim"))
+        let mut child = Command::new(env!("CARGO_BIN_EXE_cargo-sim"))
             .args(["sweep", "--for", "10m", "--threads", "1"])
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())
             .spawn()
             .expect("cargo-sim starts");
-        // Time enough to begin; a signal before that would end it at once.
-        std::thread::sleep(std::time::Duration::from_secs(2));
+        // Its first line says that it has begun; a signal before that would end it at once.
+        let mut progress = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut begun = String::new();
+        progress.read_line(&mut begun).expect("progress");
+        assert!(begun.contains(" seeds, "), "{begun}");
         let killed = Command::new("kill")
             .args([signal, &child.id().to_string()])
             .status();
         assert!(killed.is_ok_and(|status| status.success()));
         let output = child.wait_with_output().expect("cargo-sim ends");
-        assert_eq!(output.status.code(), Some(code), "{}", err(&output));
+        let mut rest = String::new();
+        progress.read_to_string(&mut rest).expect("progress");
+        assert_eq!(output.status.code(), Some(code), "{rest}");
         let text = out(&output);
         assert!(
             text.lines().any(|line| line.starts_with("seeds ")),
