@@ -61,7 +61,7 @@ async fn a_waiting_call_gives_up_at_its_deadline() {
         .expect_err("down");
     assert!(matches!(error, CallError::DeadlineExceeded), "{error}");
     assert!(
-        asked.elapsed() < Duration::from_secs(1),
+        asked.elapsed() < Duration::from_secs(4),
         "{:?}",
         asked.elapsed()
     );
@@ -70,20 +70,20 @@ async fn a_waiting_call_gives_up_at_its_deadline() {
 #[tokio::test]
 async fn deadlines_hold_in_later_lives() {
     let (plugin, client) = ready(lab()).await;
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
     let first = plugin.session().expect("a session");
     plugin.kill();
     soon(first.closed()).await;
     soon(client.pid())
         .await
         .expect("an answer from the next life");
-    // A clock that began with this life would put the deadline 400 ms too late.
+    // A clock that began with this life would put the deadline 1.5 s too late.
     let asked = Instant::now();
     let nap = client.nap(5_000).deadline(Duration::from_millis(100));
     let error = soon(nap).await.expect_err("too slow");
     assert!(matches!(error, CallError::DeadlineExceeded), "{error}");
     let took = asked.elapsed();
-    let expected = Duration::from_millis(90)..Duration::from_millis(350);
+    let expected = Duration::from_millis(90)..Duration::from_millis(1_400);
     assert!(expected.contains(&took), "{took:?}");
 }
 
@@ -96,7 +96,7 @@ async fn a_client_that_fails_fast_does_not_wait() {
     let asked = Instant::now();
     let error = soon(client.pid()).await.expect_err("down");
     assert!(
-        asked.elapsed() < Duration::from_millis(50),
+        asked.elapsed() < Duration::from_secs(1),
         "{:?}",
         asked.elapsed()
     );
