@@ -11,6 +11,11 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// Where the snapshots are: in the package, where `cargo insta` looks for them.
+fn snapshots() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots")
+}
+
 /// The scenario files, sorted by name.
 fn files() -> Vec<PathBuf> {
     let entries = fs::read_dir(root().join("scenarios")).expect("scenarios/ is there");
@@ -35,7 +40,7 @@ fn read(path: &Path) -> Scenario {
 fn every_scenario_is_as_expected_over_every_transport() {
     let only = std::env::var("SCENARIO").unwrap_or_default();
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path(root().join("snapshots"));
+    settings.set_snapshot_path(snapshots());
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     let mut failures = Vec::new();
@@ -100,7 +105,7 @@ fn every_snapshot_belongs_to_a_scenario() {
             wanted.insert(format!("{}@{}.snap", scenario.name, transport.name()));
         }
     }
-    let entries = fs::read_dir(root().join("snapshots")).expect("snapshots/ is there");
+    let entries = fs::read_dir(snapshots()).expect("snapshots/ is there");
     let found: BTreeSet<String> = entries
         .map(|entry| entry.expect("snapshots/ can be read").file_name())
         .map(|name| name.to_string_lossy().into_owned())
@@ -120,7 +125,7 @@ fn every_snapshot_belongs_to_a_scenario() {
 fn snapshots_hold_no_path_and_no_address() {
     let here = root().canonicalize().expect("the repository is there");
     let here = here.to_str().expect("paths are UTF-8").to_owned();
-    let entries = fs::read_dir(root().join("snapshots")).expect("snapshots/ is there");
+    let entries = fs::read_dir(snapshots()).expect("snapshots/ is there");
     for entry in entries {
         let path = entry.expect("snapshots/ can be read").path();
         let text = fs::read_to_string(&path).expect("a snapshot can be read");
