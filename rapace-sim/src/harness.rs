@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::fault::What;
+use crate::fault::{Fault, What};
 use crate::plan::Plan;
 use crate::report::Report;
-use crate::shrink::shrink;
+use crate::shrink::{Shrunk, shrink};
 use crate::sweep::{Sweep, sweep};
 use crate::world::{World, WorldBuilder};
 
@@ -14,7 +14,8 @@ pub const SEEDS: u64 = 100;
 
 /// Runs one seed only: its number.
 const SEED_VARIABLE: &str = "RAPACE_SIM_SEED";
-/// Keeps only these faults of the seed's plan: their numbers with commas between, or `none`.
+/// Replaces the faults of the seed's plan: sentences with semicolons between, as plans print them;
+/// or `none`. A number keeps that fault of the seed's plan, counted from 0.
 const FAULTS_VARIABLE: &str = "RAPACE_SIM_FAULTS";
 
 /// What a test runs, and how it is called.
@@ -40,8 +41,8 @@ pub struct Options {
 ///
 /// # Panics
 ///
-/// When a run fails: with its seed, what was found first, the faults that matter, the end of the
-/// trace, and the command that replays it. Also when a mark was passed and never reached.
+/// When a run fails: with its seed, what was found first, the faults that matter, as simple as they
+/// can be, the end of the trace, and the command that replays it. Also when a mark was passed and never reached.
 #[track_caller]
 pub fn test(options: &Options, world: fn(WorldBuilder) -> WorldBuilder) {
     if let Ok(seed) = std::env::var(SEED_VARIABLE) {
@@ -99,36 +100,63 @@ fn replay(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, seed: u64)
     assert!(report.is_ok(), "seed {seed} fails");
 }
 
-/// Only some faults of a world's plan.
+/// A world with other faults than those of its plan.
 fn keeping(world: WorldBuilder, kept: &str) -> WorldBuilder {
-    let plan = world.planned();
-    let faults = if kept.trim() == "none" {
-        Vec::new()
-    } else {
-        let number = |text: &str| {
-            let at: Option<usize> = text.trim().parse().ok();
-            let fault = at.and_then(|at| plan.faults.get(at));
-            let count = plan.faults.len();
-            fault.cloned().unwrap_or_else(|| {
-                panic!("{FAULTS_VARIABLE}: `{text}` is no number of one of the {count} faults")
-            })
-        };
-        kept.split(',').map(number).collect()
+    let Plan { seed, faults } = world.planned().clone();
+    let fault = |text: &str| {
+        if let Ok(at) = text.parse::<usize>() {
+            let count = faults.len();
+            return faults.get(at).cloned().unwrap_or_else(|| {
+                panic!("{FAULTS_VARIABLE}: `{at}` is no number of one of the {count} faults")
+            });
+        }
+        let fault = text.parse::<Fault>();
+        fault.unwrap_or_else(|error| panic!("{FAULTS_VARIABLE}: `{text}`: {error}"))
     };
-    let seed = plan.seed;
+    let kept = kept.trim();
+    let faults = if kept == "none" {
+        Vec::new()
+    } else if kept.starts_with('[') {
+        serde_json::from_str(kept).unwrap_or_else(|error| panic!("{FAULTS_VARIABLE}: {error}"))
+    } else {
+        let texts = kept.split(';').map(str::trim);
+        texts.filter(|text| !text.is_empty()).map(fault).collect()
+    };
     world.plan(Plan { seed, faults })
+}
+
+/// Faults as `keeping` reads them, for a shell.
+fn said(faults: &[Fault]) -> String {
+    if faults.is_empty() {
+        return "none".to_owned();
+    }
+    let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let is_read = |text: &String, fault: &Fault| {
+        !text.contains(';') && text.parse().is_ok_and(|read: Fault| read == *fault)
+    };
+    let text = if texts
+        .iter()
+        .zip(faults)
+        .all(|(text, fault)| is_read(text, fault))
+    {
+        texts.join("; ")
+    } else {
+        // Names with blanks, say.
+        serde_json::to_string(faults).unwrap_or_default()
+    };
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// What a failing test says: what is wrong, with which faults, what happened, how to see it again.
 fn message(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, failed: &Report) -> String {
     let seed = failed.plan.seed;
     let shrunk = shrink(&built(options, world, seed));
-    let (report, kept) = match &shrunk {
+    let report = match &shrunk {
         Some(shrunk) => {
             let again = built(options, world, seed).plan(shrunk.plan.clone());
-            (again.trace(true).run(), Some(&shrunk.kept))
+            again.trace(true).run()
         }
-        None => (failed.clone(), None),
+        None => failed.clone(),
     };
     let mut text = format!("`{}` fails with seed {seed}", options.name);
     for (at, failure) in report.failures.iter().take(FAILURES_SHOWN).enumerate() {
@@ -141,7 +169,7 @@ fn message(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, failed: &
         }
     }
     let drawn = failed.plan.faults.len();
-    let _ = write!(text, "\n\n{}", matter(drawn, kept));
+    let _ = write!(text, "\n\n{}", matter(drawn, shrunk.as_ref()));
     for fault in &report.plan.faults {
         let _ = write!(text, "\n  {fault}");
     }
@@ -155,14 +183,9 @@ fn message(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, failed: &
         Some(module) => format!("{module}::{}", options.name),
         None => options.name.to_owned(),
     };
-    let faults = match kept {
-        Some(kept) if kept.is_empty() => format!(" {FAULTS_VARIABLE}=none"),
-        Some(kept) => {
-            let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
-            format!(" {FAULTS_VARIABLE}={}", kept.join(","))
-        }
-        None => String::new(),
-    };
+    let faults = shrunk.map_or_else(String::new, |shrunk| {
+        format!(" {FAULTS_VARIABLE}={}", said(&shrunk.plan.faults))
+    });
     let _ = write!(
         text,
         "\nsee it again, with the whole trace:\n  \
@@ -178,12 +201,79 @@ const FAILURES_SHOWN: usize = 5;
 const LEGEND: &str = "!! a fault, ** a process, -- a link or a call, ?? what is wrong";
 
 /// How many of a seed's faults it takes.
-fn matter(drawn: usize, kept: Option<&Vec<usize>>) -> String {
-    match (drawn, kept.map(Vec::len)) {
-        (0, _) => "it takes no fault".to_owned(),
-        (_, None) => format!("with all {drawn} faults that the seed draws"),
-        (_, Some(0)) => format!("it takes none of the {drawn} faults that the seed draws"),
-        (_, Some(1)) => format!("it takes one of the {drawn} faults that the seed draws"),
-        (_, Some(kept)) => format!("it takes {kept} of the {drawn} faults that the seed draws"),
+fn matter(drawn: usize, shrunk: Option<&Shrunk>) -> String {
+    let Some(shrunk) = shrunk.filter(|_| drawn > 0) else {
+        return match drawn {
+            0 => "it takes no fault".to_owned(),
+            _ => format!("with all {drawn} faults that the seed draws"),
+        };
+    };
+    let kept = match shrunk.kept.len() {
+        0 => "none".to_owned(),
+        1 => "one".to_owned(),
+        kept => kept.to_string(),
+    };
+    let simpler = match shrunk.simplified {
+        0 => "",
+        _ => ", here as simple as it fails with",
+    };
+    format!("it takes {kept} of the {drawn} faults that the seed draws{simpler}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::When;
+    use crate::time::Nanos;
+
+    fn kill(process: &str) -> Fault {
+        Fault {
+            when: When::At(Nanos::from_millis(17)),
+            what: What::Kill {
+                process: process.to_owned(),
+            },
+        }
+    }
+
+    /// What a shell makes of a word in single quotes.
+    fn unquoted(word: &str) -> String {
+        let word = word.replace(r"'\''", "\u{0}");
+        word.replace('\'', "").replace('\u{0}', "'")
+    }
+
+    fn kept(world: &WorldBuilder, text: &str) -> Vec<Fault> {
+        let kept = keeping(world.clone(), &unquoted(text));
+        kept.planned().faults.clone()
+    }
+
+    #[test]
+    fn faults_of_a_message_are_those_of_the_replay() {
+        let world = World::builder().plan(Plan {
+            seed: 1,
+            faults: vec![kill("a"), kill("b"), kill("c")],
+        });
+        for faults in [
+            vec![],
+            vec![kill("a")],
+            vec![kill("x"), kill("b"), kill("x")],
+            // Such names have no sentences.
+            vec![kill("the plugin"), kill("it's")],
+            vec![kill("a;b")],
+        ] {
+            assert_eq!(kept(&world, &said(&faults)), faults, "{}", said(&faults));
+        }
+        assert_eq!(
+            said(&[kill("a"), kill("b")]),
+            "'at 17ms: kill a; at 17ms: kill b'"
+        );
+        assert_eq!(kept(&world, "2; 0"), [kill("c"), kill("a")]);
+        assert_eq!(kept(&world, "at 17ms: kill x; 1;"), [kill("x"), kill("b")]);
+    }
+
+    #[test]
+    #[should_panic(expected = "RAPACE_SIM_FAULTS: `3` is no number of one of the 2 faults")]
+    fn a_number_of_no_fault_is_refused() {
+        let faults = vec![kill("a"), kill("b")];
+        keeping(World::builder().plan(Plan { seed: 1, faults }), "0; 3");
     }
 }

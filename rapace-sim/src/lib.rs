@@ -53,7 +53,7 @@
 //! | [`link`] | the links between them |
 //! | [`plan`], [`fault`] | what goes wrong, as data: from a seed, a file, any bytes |
 //! | [`report`], [`trace`] | what came of a run |
-//! | [`mod@sweep`], [`mod@shrink`] | many seeds; from a failing plan to the faults that matter |
+//! | [`mod@sweep`], [`mod@shrink`] | many seeds; from a failing plan to the faults that matter, as simple as they can be |
 //! | [`harness`], [`snapshot`] | worlds as tests: [`macro@test`], [`assert_trace_snapshot!`], [`sometimes!`] |
 //! | [`standard`] | the standard mixed world of a seed |
 //! | `engine` | the executor: tasks in seeded order, events, virtual time |
@@ -123,7 +123,7 @@ pub use world::{World, WorldBuilder};
 /// many seeds are run, from 0 on ([`harness::SEEDS`] by default); every seed draws faults of its own
 /// unless `faults = false`. Bytes never change on their way, as no answer could be trusted then; who
 /// wants that adds [`What::Corrupt`] to the world. A failure names the seed, what was found first,
-/// the faults that matter, and the command that replays it.
+/// the faults that matter, as simple as they can be, and the command that replays it.
 ///
 /// ```
 /// # use rapace_sim::{Program, WorldBuilder};

@@ -98,6 +98,64 @@ fn a_failure_names_seed_cause_and_the_command_that_replays_it() {
     }
 }
 
+/// Set for the copies of this process that replay.
+#[cfg(unix)]
+const CHILD: &str = "RAPACE_SIM_TEST_REPLAY";
+
+/// The faults of a message are not those that the seed draws, so the command has to say them.
+#[cfg(unix)]
+#[test]
+fn the_command_of_a_failure_shows_the_same_failure() {
+    let options = Options {
+        seeds: 500,
+        faults: true,
+        package: "my-plugins",
+        module: "crashes",
+        name: "credulous",
+    };
+    if std::env::var_os(CHILD).is_some() {
+        harness::test(&options, credulous);
+        return;
+    }
+    let panic = std::panic::catch_unwind(|| harness::test(&options, credulous))
+        .expect_err("some seed kills the plugin");
+    let text = panic.downcast_ref::<String>().expect("a message");
+    let command = text.lines().find(|line| line.contains("cargo test"));
+    let (variables, _) = command
+        .and_then(|command| command.split_once("cargo test"))
+        .expect("a command");
+    let this = std::env::current_exe().expect("this test");
+    let test = "attribute::the_command_of_a_failure_shows_the_same_failure";
+    let output = std::process::Command::new("sh")
+        .arg("-c")
+        .arg(format!("{variables} \"$0\" {test} --exact --nocapture"))
+        .arg(this)
+        .env(CHILD, "1")
+        .output()
+        .expect("a shell");
+    assert!(!output.status.success(), "{output:?}");
+    let replayed = String::from_utf8_lossy(&output.stdout).into_owned();
+    // The same faults, and the same failure at the same time.
+    let (_, faults) = text.split_once("the seed draws").expect("the faults");
+    let faults = faults.lines().skip(1).take_while(|line| !line.is_empty());
+    let mut count = 0;
+    for fault in faults {
+        assert!(
+            replayed.lines().any(|line| line == fault),
+            "{fault} is missing: {replayed}"
+        );
+        count += 1;
+    }
+    assert!(count > 0, "{text}");
+    let (_, failure) = text.split_once("\n\n  at ").expect("a failure");
+    let (time, _) = failure.split_once(',').expect("its time");
+    let failure = format!("at {time}: assertion: main of host panicked: plugins do not die");
+    assert!(
+        replayed.contains(&failure),
+        "{failure} is missing: {replayed}"
+    );
+}
+
 #[test]
 fn a_mark_that_no_seed_reaches_fails_the_test() {
     let options = Options {
