@@ -32,7 +32,7 @@ Examples:
   cargo sim run row_04_unread_stream        one scenario over each of its transports
   cargo sim run my.toml --trace             a file of your own, with its trace
   cargo sim replay 4711                     the standard world of a seed; ends with its trace hash
-  cargo sim shrink 4711                     the faults that matter
+  cargo sim shrink 4711                     the faults that matter, made simple
   cargo sim show 4711 --html trace.html     a page to click through
   cargo sim list                            what there is to run
 
@@ -51,7 +51,7 @@ pub(crate) enum Command {
     /// Run a seed of the standard world, a scenario or a saved plan again; the last line is its
     /// trace hash
     Replay(ReplayArgs),
-    /// Find the faults that matter in a run that fails
+    /// Find the faults that matter in a run that fails, and make them simple
     Shrink(ShrinkArgs),
     /// Print the trace of a run, or write it as a page
     Show(ShowArgs),

@@ -7,7 +7,8 @@
 //! | `sweep` | many seeds, and the table of them |
 //! | `progress` | how far a sweep is |
 //! | `interrupt` | Ctrl-C |
-//! | `single` | `run`, `replay`, `shrink`, `show` |
+//! | `single` | `run`, `replay`, `show` |
+//! | `shrink` | from a failure to the faults that matter |
 //! | `list` | what there is to run |
 //! | `seeds` | ranges of seeds, and shards of them |
 //!
@@ -34,6 +35,7 @@ mod interrupt;
 mod list;
 mod progress;
 mod seeds;
+mod shrink;
 mod single;
 mod subject;
 mod sweep;
@@ -100,7 +102,7 @@ fn main() -> ExitCode {
         Some(Command::Sweep(sweep)) => sweep::sweep(&sweep),
         Some(Command::Run(run)) => single::run(&run).map(Ended::from),
         Some(Command::Replay(replay)) => single::replay(&replay).map(Ended::from),
-        Some(Command::Shrink(shrink)) => single::shrink(&shrink).map(Ended::from),
+        Some(Command::Shrink(shrink)) => shrink::shrink(&shrink).map(Ended::from),
         Some(Command::Show(show)) => single::show(&show).map(Ended::from),
         Some(Command::List) => list::list().map(Ended::from),
     };

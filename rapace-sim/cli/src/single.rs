@@ -1,4 +1,4 @@
-//! Commands about one thing: `run`, `replay`, `shrink`, `show`.
+//! Commands about one thing: `run`, `replay`, `show`.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use rapace_sim::scenario::{SavedPlan, Scenario, Services};
 use rapace_sim::{LinkKind, Report, html};
 
-use crate::args::{ReplayArgs, RunArgs, ShowArgs, ShrinkArgs};
+use crate::args::{ReplayArgs, RunArgs, ShowArgs};
 use crate::seeds::Shard;
 use crate::subject::{Subject, files, folder, scenario, transports};
 use crate::sweep::FOLDER;
@@ -168,41 +168,6 @@ fn describe(subject: &Subject, report: &Report) {
     );
 }
 
-/// Takes faults away as long as the run fails.
-pub(crate) fn shrink(args: &ShrinkArgs) -> Done {
-    let subject = Subject::find(&args.subject, None)?;
-    let before = subject.world().planned().faults.len();
-    let Some(shrunk) = rapace_sim::shrink(&subject.world()) else {
-        say!(
-            "nothing that must hold in every run is broken by {}; there is nothing to shrink",
-            subject.title()
-        );
-        if let Subject::Scenario(..) = subject {
-            say!("(what the scenario itself expects does not count here: see `cargo sim run`)");
-        }
-        return Ok(true);
-    };
-    say!(
-        "{before} faults became {} in {} runs",
-        shrunk.plan.faults.len(),
-        shrunk.runs
-    );
-    let failure = shrunk.report.failures.first();
-    let about = failure.map(ToString::to_string).unwrap_or_default();
-    say!("fails {about}");
-    let mut saved = SavedPlan::standard(about, shrunk.plan);
-    if let Subject::Scenario(scenario, transport, _) = &subject {
-        saved.world.clone_from(&scenario.name);
-        saved.transport = Some(*transport);
-    }
-    say!("\n{saved}");
-    if let Some(path) = &args.out {
-        write(path, &saved.to_string())?;
-        say!("see it again: cargo sim replay {}", path.display());
-    }
-    Ok(false)
-}
-
 /// Prints a trace, or writes it as a page.
 pub(crate) fn show(args: &ShowArgs) -> Done {
     let subject = Subject::find(&args.subject, args.transport.as_deref())?;
@@ -226,7 +191,8 @@ pub(crate) fn show(args: &ShowArgs) -> Done {
     Ok(problems.is_empty())
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Unusable> {
+/// Writes a file, or says what can be done about it.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Unusable> {
     fs::write(path, text).map_err(|error| {
         let parent = path
             .parent()

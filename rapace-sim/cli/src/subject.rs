@@ -14,7 +14,13 @@ pub(crate) enum Subject {
     /// The standard world with a plan.
     Standard(Plan),
     /// A scenario over one transport, with a plan that may not be its own.
-    Scenario(Box<Scenario>, LinkKind, Plan),
+    Scenario {
+        scenario: Box<Scenario>,
+        /// What saved plans call it: its name, or a path where that would not be found.
+        world: String,
+        transport: LinkKind,
+        plan: Plan,
+    },
 }
 
 /// The folder of scenario files: `scenarios` here or in a folder above.
@@ -133,6 +139,18 @@ fn not_read(path: &Path, error: &ScriptError) -> Unusable {
     Unusable(format!("{error}{hint}"))
 }
 
+/// What a saved plan calls the scenario of a file: its name, if that finds the file.
+fn world_name(path: &Path, scenario: &Scenario) -> String {
+    let same = |other: PathBuf| {
+        let same = path.canonicalize().ok()? == other.canonicalize().ok()?;
+        same.then_some(())
+    };
+    match find(&scenario.name).ok().and_then(same) {
+        Some(()) => scenario.name.clone(),
+        None => path.display().to_string(),
+    }
+}
+
 /// The transports of a scenario that are asked for.
 pub(crate) fn transports(
     scenario: &Scenario,
@@ -185,7 +203,13 @@ impl Subject {
                 Scenario::parse(&shown, &text).map_err(|error| not_read(&path, &error))?;
             let transport = transports(&scenario, transport)?[0];
             let plan = scenario.plan(scenario.seed);
-            return Ok(Subject::Scenario(Box::new(scenario), transport, plan));
+            let world = world_name(&path, &scenario);
+            return Ok(Subject::Scenario {
+                scenario: Box::new(scenario),
+                world,
+                transport,
+                plan,
+            });
         }
         let saved = SavedPlan::parse(&shown, &text).map_err(|error| not_read(&path, &error))?;
         if saved.world == SavedPlan::STANDARD {
@@ -194,14 +218,23 @@ impl Subject {
         let scenario = self::scenario(&saved.world)?;
         let wanted = saved.transport.map(LinkKind::name);
         let transport = transports(&scenario, wanted.or(transport))?[0];
-        Ok(Subject::Scenario(Box::new(scenario), transport, saved.plan))
+        Ok(Subject::Scenario {
+            scenario: Box::new(scenario),
+            world: saved.world,
+            transport,
+            plan: saved.plan,
+        })
     }
 
     /// Its name in titles.
     pub(crate) fn title(&self) -> String {
         match self {
             Subject::Standard(plan) => format!("standard world, seed {}", plan.seed),
-            Subject::Scenario(scenario, transport, _) => {
+            Subject::Scenario {
+                scenario,
+                transport,
+                ..
+            } => {
                 format!("{} over {}", scenario.name, transport.name())
             }
         }
@@ -215,7 +248,12 @@ impl Subject {
                 let problems = report.failures.iter().map(ToString::to_string).collect();
                 (problems, report, None)
             }
-            Subject::Scenario(scenario, transport, plan) => {
+            Subject::Scenario {
+                scenario,
+                transport,
+                plan,
+                ..
+            } => {
                 let verdict = scenario.run_plan(*transport, plan, &Services::standard());
                 let (problems, report) = (verdict.problems.clone(), verdict.report.clone());
                 (problems, report, Some(verdict))
@@ -227,7 +265,12 @@ impl Subject {
     pub(crate) fn world(&self) -> WorldBuilder {
         match self {
             Subject::Standard(plan) => standard::with_plan(plan.clone()),
-            Subject::Scenario(scenario, transport, plan) => scenario
+            Subject::Scenario {
+                scenario,
+                transport,
+                plan,
+                ..
+            } => scenario
                 .builder(*transport, &Services::standard())
                 .plan(plan.clone()),
         }

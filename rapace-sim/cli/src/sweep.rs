@@ -6,12 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use rapace_sim::scenario::SavedPlan;
-use rapace_sim::{Report, Sweep, SweepReport, shrink, standard};
+use rapace_sim::{Report, Sweep, SweepReport, standard};
 
 use crate::args::SweepArgs;
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, grouped};
 use crate::seeds::{Seeds, Shard};
+use crate::shrink::shrunk;
 use crate::{Ended, Unusable};
 
 /// How long a sweep takes when nothing says so.
@@ -159,10 +160,15 @@ fn failure(failed: &Report, folder: &Path) {
     }
     let about = first.map(ToString::to_string).unwrap_or_default();
     let all = failed.plan.faults.len();
-    let shrunk = shrink(&standard::with_plan(failed.plan.clone()));
+    let shrunk = shrunk(&standard::with_plan(failed.plan.clone()));
     match shrunk {
         Some(shrunk) => {
-            say!("  {} of its {all} faults matter:", shrunk.plan.faults.len());
+            let simpler = match shrunk.simplified {
+                0 => "",
+                _ => ", here as simple as it fails with",
+            };
+            let kept = shrunk.kept.len();
+            say!("  {kept} of its {all} faults matter{simpler}:");
             for fault in &shrunk.plan.faults {
                 say!("    {fault}");
             }

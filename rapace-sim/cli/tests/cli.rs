@@ -249,3 +249,49 @@ fn everything_is_listed() {
     assert_eq!(output.status.code(), FINE, "{}", err(&output));
     assert!(out(&output).lines().count() >= 40);
 }
+
+const SLOW: &str = r#"
+about = "A call that takes nearly as long as a world may, and faults of which one is too much."
+
+[plugin.images]
+
+[[call]]
+do = "nap(115000)"
+
+[[fault]]
+when = "at 203.418ms"
+what = "latency of link images 5.112947s"
+
+[[fault]]
+when = "at 31.4ms"
+what = "slow images to 10us an event for 1.234ms"
+"#;
+
+#[test]
+fn shrinking_says_what_it_came_to_and_saves_a_plan_that_fails() {
+    let scenario = file("shrink", "slow.toml", SLOW);
+    let saved = scenario.with_file_name("saved.toml");
+    let path = |path: &Path| path.to_str().expect("paths are UTF-8").to_owned();
+    let output = sim(&["shrink", &path(&scenario), "--out", &path(&saved)]);
+    assert_eq!(output.status.code(), FOUND, "{}", err(&output));
+    let text = out(&output);
+    assert!(text.starts_with("2 faults → 1 (simpler), "), "{text}");
+    assert!(text.contains(" runs, "), "{text}");
+    assert!(text.contains("at 120s: progress: not over"), "{text}");
+    let fault = r#"    "at 0s: latency of link images 3s","#;
+    assert!(text.contains(fault), "{text}");
+    let kept = std::fs::read_to_string(&saved).expect("the plan is written");
+    assert!(kept.contains(fault), "{kept}");
+    // The saved plan finds its scenario, which is in no folder of scenarios.
+    let again = sim(&["replay", &path(&saved)]);
+    assert_eq!(again.status.code(), FOUND, "{}", err(&again));
+    assert!(
+        out(&again).contains("not over after 120s"),
+        "{}",
+        out(&again)
+    );
+    // Nothing more can be taken from it.
+    let again = out(&sim(&["shrink", &path(&saved)]));
+    assert!(again.starts_with("1 fault → 1, "), "{again}");
+    assert!(again.contains(fault), "{again}");
+}
