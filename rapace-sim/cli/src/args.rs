@@ -39,7 +39,7 @@ Examples:
 Exit codes:
   0  everything was as it must be
   1  something was found wrong
-  2  the command line or a file cannot be understood
+  2  the command line or a file cannot be understood, or output cannot be written
   130, 143  Ctrl-C, SIGTERM; a sweep prints its table first";
 
 #[derive(Subcommand, Debug)]

@@ -47,7 +47,7 @@ pub(crate) fn list() -> Done {
             }
             Err(error) => {
                 all_fine = false;
-                eprintln!("{error}");
+                complain!("{error}");
             }
         }
     }
@@ -66,7 +66,7 @@ pub(crate) fn list() -> Done {
             ),
             Err(error) => {
                 all_fine = false;
-                eprintln!("{error}");
+                complain!("{error}");
             }
         }
     }

@@ -10,25 +10,15 @@
 //! | `single` | `run`, `replay`, `show` |
 //! | `shrink` | from a failure to the faults that matter |
 //! | `list` | what there is to run |
+//! | `output` | printing, and what happens when that is not possible |
 //! | `seeds` | ranges of seeds, and shards of them |
 //!
 //! What runs and what it is checked for is the library's; nothing here decides about right and
 //! wrong.
 #![forbid(unsafe_code)]
 
-/// Prints a line; when nobody reads it any more (`… | head`), that is the end.
-macro_rules! say {
-    ($($word:tt)*) => {
-        $crate::print(format_args!("{}\n", format_args!($($word)*)))
-    };
-}
-
-/// As `say!`, without a new line.
-macro_rules! say_on {
-    ($($word:tt)*) => {
-        $crate::print(format_args!($($word)*))
-    };
-}
+#[macro_use]
+mod output;
 
 mod args;
 mod interrupt;
@@ -41,7 +31,6 @@ mod subject;
 mod sweep;
 
 use std::fmt;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -52,7 +41,7 @@ use args::{Args, Command};
 const FINE: u8 = 0;
 /// Something was found wrong.
 const FOUND: u8 = 1;
-/// The command line or a file cannot be understood.
+/// The command line or a file cannot be understood, or stdout cannot be written.
 const UNUSABLE: u8 = 2;
 
 /// A file or an argument that cannot be used, in words for whoever typed it.
@@ -84,20 +73,34 @@ impl From<bool> for Ended {
     }
 }
 
-fn print(text: fmt::Arguments<'_>) {
-    if std::io::stdout().lock().write_fmt(text).is_err() {
-        std::process::exit(i32::from(FINE));
-    }
-}
-
 fn main() -> ExitCode {
     // As an installed cargo subcommand the first argument is its own name.
     let mut words: Vec<std::ffi::OsString> = std::env::args_os().collect();
     if words.get(1).is_some_and(|word| word == "sim") {
         words.remove(1);
     }
-    let args = Args::parse_from(words);
-    let done = match args.command {
+    let code = match Args::try_parse_from(words) {
+        Ok(args) => code(command(args)),
+        Err(asked) if asked.use_stderr() => {
+            // Where that cannot be written the exit code says it.
+            let _ = asked.print();
+            UNUSABLE
+        }
+        // Help, or the version.
+        Err(asked) => {
+            output::noted(asked.print());
+            FINE
+        }
+    };
+    let written = output::finish();
+    ExitCode::from(match code {
+        FINE | FOUND if !written => UNUSABLE,
+        code => code,
+    })
+}
+
+fn command(args: Args) -> Result<Ended, Unusable> {
+    match args.command {
         None => sweep::sweep(&args::SweepArgs::default()),
         Some(Command::Sweep(sweep)) => sweep::sweep(&sweep),
         Some(Command::Run(run)) => single::run(&run).map(Ended::from),
@@ -105,14 +108,17 @@ fn main() -> ExitCode {
         Some(Command::Shrink(shrink)) => shrink::shrink(&shrink).map(Ended::from),
         Some(Command::Show(show)) => single::show(&show).map(Ended::from),
         Some(Command::List) => list::list().map(Ended::from),
-    };
+    }
+}
+
+fn code(done: Result<Ended, Unusable>) -> u8 {
     match done {
-        Ok(Ended::Fine) => ExitCode::from(FINE),
-        Ok(Ended::Found) => ExitCode::from(FOUND),
-        Ok(Ended::Stopped(code)) => ExitCode::from(code),
+        Ok(Ended::Fine) => FINE,
+        Ok(Ended::Found) => FOUND,
+        Ok(Ended::Stopped(code)) => code,
         Err(problem) => {
-            eprintln!("error: {problem}");
-            ExitCode::from(UNUSABLE)
+            complain!("error: {problem}");
+            UNUSABLE
         }
     }
 }

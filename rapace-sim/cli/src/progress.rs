@@ -69,7 +69,7 @@ impl Progress {
                 bar.set_position((done(so_far, self.total, self.time) * WHOLE as f64) as u64);
                 bar.set_message(line);
             }
-            None => eprintln!("{line}"),
+            None => complain!("{line}"),
         }
     }
 

@@ -97,7 +97,7 @@ pub(crate) fn shrunk(world: &WorldBuilder) -> Option<Shrunk> {
             bar.set_message(so_far_line(so_far));
             next = now + BAR_EVERY;
         } else {
-            eprintln!("{}", so_far_line(so_far));
+            complain!("{}", so_far_line(so_far));
             next = now + PLAIN_EVERY;
         }
     });

@@ -181,7 +181,7 @@ fn failure(failed: &Report, folder: &Path) {
                     say!("with all faults, anywhere: cargo sim replay {seed}");
                 }
                 Err(error) => {
-                    eprintln!("{} cannot be written: {error}", path.display());
+                    complain!("{} cannot be written: {error}", path.display());
                     say!("see it again: cargo sim replay {seed}");
                 }
             }

@@ -8,14 +8,15 @@ const FINE: Option<i32> = Some(0);
 const FOUND: Option<i32> = Some(1);
 const UNUSABLE: Option<i32> = Some(2);
 
-fn sim(args: &[&str]) -> Output {
+fn command(args: &[&str]) -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    Command::new(env!("CARGO_BIN_EXE_cargo-sim"))
-        .args(args)
-        .current_dir(root)
-        .env("NO_COLOR", "1")
-        .output()
-        .expect("cargo-sim starts")
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-sim"));
+    command.args(args).current_dir(root).env("NO_COLOR", "1");
+    command
+}
+
+fn sim(args: &[&str]) -> Output {
+    command(args).output().expect("cargo-sim starts")
 }
 
 fn out(output: &Output) -> String {
@@ -85,6 +86,63 @@ fn a_scenario_that_is_not_exits_with_1_and_says_why() {
         text.contains("call `nap` (line 6) should succeed, but it failed with `peer died`"),
         "{text}"
     );
+}
+
+/// Who reads what is printed does not change what was found.
+#[cfg(unix)]
+#[test]
+fn a_verdict_is_the_same_when_nobody_reads_it() {
+    let path = file("unread", "dies.toml", DIES);
+    let path = path.to_str().expect("paths are UTF-8");
+    let into_nowhere = |args: &[&str]| {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = command(args).stdout(writer).output();
+        output.expect("cargo-sim starts")
+    };
+    for (args, code) in [
+        (&["run", path][..], FOUND),
+        (&["show", path], FOUND),
+        (&["replay", path], FOUND),
+        (&["run", "row_01_handler_panics"], FINE),
+        (&["list"], FINE),
+        (&["--help"], FINE),
+    ] {
+        let output = into_nowhere(args);
+        assert_eq!(output.status.code(), code, "{args:?}: {}", err(&output));
+        assert_eq!(err(&output), "", "{args:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stdout_that_cannot_be_written_exits_with_2_and_says_so() {
+    let path = file("full", "dies.toml", DIES);
+    let path = path.to_str().expect("paths are UTF-8");
+    let full = || {
+        let file = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        file.expect("Linux has it")
+    };
+    for args in [
+        &["run", path][..],
+        &["show", path, "--json"],
+        &["run", "row_01_handler_panics"],
+        &["list"],
+        &["run", "--help"],
+    ] {
+        let output = command(args).stdout(full()).output();
+        let output = output.expect("cargo-sim starts");
+        assert_eq!(output.status.code(), UNUSABLE, "{args:?}");
+        let said = err(&output);
+        assert!(
+            said.starts_with("error: stdout cannot be written: "),
+            "{args:?}: {said}"
+        );
+        assert_eq!(said.lines().count(), 1, "{args:?}: {said}");
+    }
+    // Nor does it panic when this cannot be said.
+    let status = command(&["run", path]).stdout(full()).stderr(full()).status();
+    assert_eq!(status.expect("cargo-sim starts").code(), UNUSABLE);
 }
 
 #[test]
