@@ -215,7 +215,7 @@ fn matter(drawn: usize, shrunk: Option<&Shrunk>) -> String {
     };
     let simpler = match shrunk.simplified {
         0 => "",
-        _ => ", here as simple as it fails with",
+        _ => ", here made simple",
     };
     format!("it takes {kept} of the {drawn} faults that the seed draws{simpler}")
 }

@@ -158,21 +158,22 @@ fn failure(failed: &Report, folder: &Path) {
     if let Some(first) = first {
         say!("  {first}");
     }
-    let about = first.map(ToString::to_string).unwrap_or_default();
     let all = failed.plan.faults.len();
     let shrunk = shrunk(&standard::with_plan(failed.plan.clone()));
     match shrunk {
         Some(shrunk) => {
-            let simpler = match shrunk.simplified {
-                0 => "",
-                _ => ", here as simple as it fails with",
-            };
-            let kept = shrunk.kept.len();
-            say!("  {kept} of its {all} faults matter{simpler}:");
+            match (shrunk.kept.len(), shrunk.simplified) {
+                (0, _) => say!("  it takes none of its {all} faults"),
+                (kept, 0) => say!("  it takes {kept} of its {all} faults:"),
+                (kept, _) => say!("  it takes {kept} of its {all} faults, here made simple:"),
+            }
             for fault in &shrunk.plan.faults {
                 say!("    {fault}");
             }
             let path = folder.join(format!("seed-{seed}.toml"));
+            // How it fails now, which need not be when it did before.
+            let about = shrunk.report.failures.first();
+            let about = about.map(ToString::to_string).unwrap_or_default();
             let saved = SavedPlan::standard(about, shrunk.plan).to_string();
             let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, saved));
             match written {

@@ -263,4 +263,25 @@ mod tests {
         };
         assert_eq!(simpler_runs(steps), 1);
     }
+
+    #[test]
+    fn what_is_left_stands_in_the_order_in_which_it_happens() {
+        let faults = [
+            "at 0.7ms: freeze link plugin for 1ms",
+            "at 0.2ms: hang plugin for 1ms",
+            "at 0.4ms: freeze link plugin for 2ms",
+        ];
+        let faults = faults.map(|text| text.parse().expect("a sentence"));
+        let world = world().plan(Plan {
+            seed: 3,
+            faults: faults.to_vec(),
+        });
+        let fails = |report: &Report| report.hit.len() == 3;
+        let mut progress = |_: &Progress| {};
+        let mut search = Search::begin(&world, &fails, &mut progress).expect("it fails");
+        search.sort();
+        assert_eq!(search.report().hit, [0, 1, 2]);
+        let shrunk = search.end();
+        assert_eq!((shrunk.kept, shrunk.simplified), (vec![1, 2, 0], 0));
+    }
 }

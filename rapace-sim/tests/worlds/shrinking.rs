@@ -1,6 +1,7 @@
 //! From a failing plan to the faults that matter.
 
 use rapace_session::Durations as _;
+use rapace_sim::shrink::shrink_while;
 use rapace_sim::{
     Cast, CastLink, Fault, Nanos, Plan, Program, What, When, World, WorldBuilder, shrink,
 };
@@ -166,6 +167,40 @@ fn numbers_shrink_to_round_ones_with_which_it_still_fails() {
         "seed 5\n  at 0s: hang plugin for 2s"
     );
     assert_eq!((shrunk.kept, shrunk.simplified), (vec![2], 1));
+}
+
+/// Faults that matter only as long as another one is as it was.
+#[test]
+fn what_simpler_faults_make_superfluous_is_left_out() {
+    let faults = [
+        "at 1.7ms: latency of link plugin 31.7ms",
+        "at 2.3ms: hang plugin for 83.112947ms",
+    ];
+    let faults = faults.map(|text| text.parse().expect("a sentence"));
+    let world = fragile().plan(Plan {
+        seed: 5,
+        faults: faults.to_vec(),
+    });
+    let fails = |report: &rapace_sim::Report| {
+        let faults = &report.plan.faults;
+        let hang = faults.iter().find_map(|fault| match &fault.what {
+            What::Hang { span, .. } => Some(*span),
+            _ => None,
+        });
+        hang.is_some_and(|span| span < Nanos::from_millis(50) || faults.len() == 2)
+    };
+    let mut heard = Vec::new();
+    let shrunk = shrink_while(&world, fails, |so_far| heard.push(*so_far)).expect("it fails");
+    assert_eq!(
+        shrunk.plan.to_string(),
+        "seed 5\n  at 0s: hang plugin for 1ms"
+    );
+    assert_eq!((shrunk.kept, shrunk.simplified), (vec![1], 1));
+    let last = heard.last().expect("progress");
+    assert_eq!(
+        (last.faults_before, last.faults, last.runs),
+        (2, 1, shrunk.runs)
+    );
 }
 
 #[test]
