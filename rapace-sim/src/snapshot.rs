@@ -6,14 +6,19 @@ use crate::report::Report;
 /// `assert_trace_snapshot!("images crash", report)`.
 ///
 /// The run must have kept its trace ([`WorldBuilder::trace`](crate::WorldBuilder::trace)) and must be
-/// fine. New and changed snapshots are looked at with `cargo insta review`.
+/// fine. The seed and the faults stand in the snapshot, before the trace. New and changed snapshots
+/// are looked at with `cargo insta review`.
 #[macro_export]
 macro_rules! assert_trace_snapshot {
     ($report:expr $(,)?) => {
-        $crate::insta::assert_snapshot!($crate::snapshot::text(&$report))
+        $crate::insta::with_settings!({ omit_expression => true }, {
+            $crate::insta::assert_snapshot!($crate::snapshot::text(&$report))
+        })
     };
     ($name:expr, $report:expr $(,)?) => {
-        $crate::insta::assert_snapshot!($name, $crate::snapshot::text(&$report))
+        $crate::insta::with_settings!({ omit_expression => true }, {
+            $crate::insta::assert_snapshot!($name, $crate::snapshot::text(&$report))
+        })
     };
 }
 
