@@ -79,16 +79,20 @@ fn every_scenario_is_as_expected_over_every_transport() {
 
 #[test]
 fn the_same_seed_gives_the_same_run_and_another_one_another() {
+    let services = Services::standard();
     for file in files() {
         let scenario = read(&file);
-        let transport = scenario.transports[0];
-        let first = scenario.run(transport).report;
-        assert_eq!(
-            first.hash,
-            scenario.run(transport).report.hash,
-            "{}",
-            scenario.name
-        );
+        for transport in scenario
+            .transports
+            .iter()
+            .filter(|kind| kind.is_available())
+        {
+            let name = format!("{} over {}", scenario.name, transport.name());
+            let hash = |seed| scenario.run_with(*transport, seed, &services).report.hash;
+            let first = hash(scenario.seed);
+            assert_eq!(first, hash(scenario.seed), "{name}");
+            assert_ne!(first, hash(scenario.seed + 1), "{name}");
+        }
     }
 }
 
