@@ -126,15 +126,21 @@ pub use world::{World, WorldBuilder};
 /// the faults that matter, as simple as they can be, and the command that replays it.
 ///
 /// ```
+/// # use rapace_session::Durations as _;
 /// # use rapace_sim::{Program, WorldBuilder};
 /// # use rapace_testbed::{Subject, TestbedClient, TestbedServer};
 /// #[rapace_sim::test(seeds = 200)]
-/// fn sums_are_right_or_missing(world: WorldBuilder) -> WorldBuilder {
+/// fn sums_are_right_in_the_end(world: WorldBuilder) -> WorldBuilder {
 ///     let host = Program::new().main(|host| async move {
 ///         let plugin: TestbedClient = host.client("sums");
-///         if let Ok(sum) = plugin.add(1, 2).await {
-///             assert_eq!(sum, 3);
-///         }
+///         // A fault may cost a call, but not for ever, and never makes a wrong sum.
+///         let sum = loop {
+///             match plugin.add(1, 2).deadline(1.secs()).await {
+///                 Ok(sum) => break sum,
+///                 Err(_) => host.sleep(100.ms()).await,
+///             }
+///         };
+///         assert_eq!(sum, 3);
 ///     });
 ///     world
 ///         .host("host", host)

@@ -23,18 +23,6 @@ fn a_call_ends_whatever_happens_to_its_plugin(world: WorldBuilder) -> WorldBuild
     world.host("host", host).plugin("plugin", testbed())
 }
 
-/// The example of the README, over more seeds than a reader would try.
-#[rapace_sim::test(seeds = 3_000)]
-fn sums_are_right_or_missing(world: WorldBuilder) -> WorldBuilder {
-    let host = Program::new().main(|host| async move {
-        let plugin: TestbedClient = host.client("sums");
-        if let Ok(sum) = plugin.add(1, 2).await {
-            assert_eq!(sum, 3);
-        }
-    });
-    world.host("host", host).plugin("sums", testbed())
-}
-
 /// As long as a test runs that makes calls now and then, and none of them waits for ever.
 #[rapace_sim::test(seeds = 300)]
 fn calls_without_a_deadline_end(world: WorldBuilder) -> WorldBuilder {

@@ -4,6 +4,7 @@ mod attribute;
 mod basics;
 mod determinism;
 mod oracles;
+mod readme;
 mod shrinking;
 mod stops;
 
