@@ -1,4 +1,8 @@
 //! Worlds as ordinary tests: what [`#[rapace_sim::test]`](macro@crate::test) calls.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "who replays a test says so in the environment"
+)]
 
 use std::fmt::Write as _;
 

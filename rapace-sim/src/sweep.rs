@@ -1,4 +1,8 @@
 //! Sweeps: many seeds of one world.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a sweep is many worlds on many threads, and takes real time"
+)]
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -1,4 +1,8 @@
 //! Every file of `scenarios/` over every transport that it names, with its trace as a snapshot.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the environment says which scenario"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -141,7 +141,10 @@ fn a_stdout_that_cannot_be_written_exits_with_2_and_says_so() {
         assert_eq!(said.lines().count(), 1, "{args:?}: {said}");
     }
     // Nor does it panic when this cannot be said.
-    let status = command(&["run", path]).stdout(full()).stderr(full()).status();
+    let status = command(&["run", path])
+        .stdout(full())
+        .stderr(full())
+        .status();
     assert_eq!(status.expect("cargo-sim starts").code(), UNUSABLE);
 }
 

@@ -1,4 +1,8 @@
 //! Whole worlds, through the public API.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests look at real time to show what breaks determinism"
+)]
 
 mod attribute;
 mod basics;

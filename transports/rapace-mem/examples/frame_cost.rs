@@ -1,6 +1,7 @@
 //! What one frame costs on the in-process link, one at a time and in batches, on one thread.
 //!
 //! `cargo run --release -p rapace-mem --example frame_cost [BATCH…]`
+#![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
 use std::hint::black_box;
 use std::task::{Context, Poll, Waker};

@@ -1,5 +1,9 @@
 //! The conformance suite catches broken transports: an in-process link with one fault built in
 //! fails the cases that are about it.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the suite measures and bounds real time"
+)]
 
 use std::collections::VecDeque;
 use std::future::Future;

@@ -1,4 +1,8 @@
 //! The fuzz body on inputs of a corpus, and for some seconds on random ones from a seed.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it measures, and the environment says which seed"
+)]
 
 use std::time::{Duration, Instant};
 

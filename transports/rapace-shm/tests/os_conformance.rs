@@ -1,4 +1,8 @@
 //! The conformance suite over real memory files, eventfds and sockets.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the suite measures and bounds real time"
+)]
 #![cfg(unix)]
 
 use std::future::Future;

@@ -1,4 +1,5 @@
 //! Links between processes: by an address, and through death.
+#![allow(clippy::disallowed_methods, reason = "real processes die in real time")]
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader};

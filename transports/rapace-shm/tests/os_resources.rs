@@ -1,4 +1,5 @@
 //! What links take of the system, and what they leave behind.
+#![allow(clippy::disallowed_methods, reason = "real processes have ids")]
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;

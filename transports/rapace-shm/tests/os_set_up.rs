@@ -1,4 +1,8 @@
 //! Setting up a link, with peers that do it wrong.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "real processes wait for real time"
+)]
 #![cfg(target_os = "linux")]
 
 use std::io::{IoSlice, Write as _};

@@ -1,5 +1,9 @@
 //! The real system refuses memory for a while: this process has no descriptors left. The only test of
 //! its program, since all of it shares that limit.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "real processes wait for real time"
+)]
 #![cfg(target_os = "linux")]
 
 use std::future::poll_fn;

@@ -5,6 +5,7 @@
 //! socket in both.
 //!
 //! `cargo run --release -p rapace-stream --example floor [ROUNDS [FILTER]]`
+#![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
 use std::future::{Future, poll_fn};
 use std::thread;

@@ -24,6 +24,7 @@
 //!
 //! The control socket, two bells of one's own, the peer's two bells, and on Linux the peer's pidfd:
 //! six. A mapped lane costs none, so a lane may grow by as many segments as it likes.
+#![expect(clippy::disallowed_methods, reason = "production's timers are tokio's")]
 
 pub mod address;
 pub mod bell;

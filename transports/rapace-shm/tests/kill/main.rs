@@ -10,6 +10,7 @@
 //! - all memory is unmapped and every descriptor closed; what it still borrows stays readable
 //!
 //! A process that is stopped is not dead: nothing ends, and nothing is lost when it goes on.
+#![allow(clippy::disallowed_methods, reason = "real processes die in real time")]
 #![cfg(target_os = "linux")]
 
 #[path = "../ends/mod.rs"]

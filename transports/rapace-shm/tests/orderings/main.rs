@@ -12,6 +12,10 @@
 //!
 //! Each model also runs with planted flaws, and loom must find every one of them. The bound on
 //! preemptions is 2 (1 for the largest), or what `LOOM_MAX_PREEMPTIONS` says (`just loom`).
+#![allow(
+    clippy::disallowed_methods,
+    reason = "loom's threads, and which models to run"
+)]
 
 mod link;
 mod memory;
