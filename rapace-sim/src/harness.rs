@@ -6,7 +6,9 @@
 
 use std::fmt::Write as _;
 
+use crate::draw::{Draws, Purpose};
 use crate::fault::{Fault, What};
+use crate::link::LinkKind;
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::shrink::{Shrunk, shrink};
@@ -56,6 +58,7 @@ pub fn test(options: &Options, world: fn(WorldBuilder) -> WorldBuilder) {
         replay(options, world, seed);
         return;
     }
+    assert!(options.seeds > 0, "`seeds = 0` would test nothing");
     let of_seed = |seed| built(options, world, seed);
     let report = sweep(&Sweep::over(0..options.seeds), of_seed, |_| {});
     if let Some(failed) = report.failures.first() {
@@ -68,10 +71,18 @@ pub fn test(options: &Options, world: fn(WorldBuilder) -> WorldBuilder) {
         report.seeds,
         missed.join(", ")
     );
+    if let Some(never) = report.asked.iter().position(|seeds| *seeds == 0) {
+        panic!(
+            "with none of {} seeds did `{}` find anything to hit; `may_miss` would allow it",
+            report.seeds,
+            built(options, world, 0).planned().faults[never]
+        );
+    }
 }
 
 fn built(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, seed: u64) -> WorldBuilder {
-    let built = world(World::builder().seed(seed));
+    let transport = *Draws::new(seed, Purpose::World, 0).pick(LinkKind::MIXED);
+    let built = world(World::builder().seed(seed).transport(transport)).counts_missing();
     if !options.faults {
         return built;
     }
@@ -92,7 +103,8 @@ fn replay(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, seed: u64)
     if let Ok(kept) = std::env::var(FAULTS_VARIABLE) {
         built = keeping(built, &kept);
     }
-    let report = built.trace(true).run();
+    // Twice, so that a failure of determinism is seen again, too.
+    let report = built.trace(true).run_twice();
     if let Some(trace) = &report.trace {
         println!("{trace}");
     }
@@ -160,7 +172,11 @@ fn message(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, failed: &
             let again = built(options, world, seed).plan(shrunk.plan.clone());
             again.trace(true).run()
         }
-        None => failed.clone(),
+        // A failure that comes and goes: at least what happens without it.
+        None => Report {
+            trace: built(options, world, seed).trace(true).run().trace,
+            ..failed.clone()
+        },
     };
     let mut text = format!("`{}` fails with seed {seed}", options.name);
     for (at, failure) in report.failures.iter().take(FAILURES_SHOWN).enumerate() {
@@ -173,7 +189,8 @@ fn message(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, failed: &
         }
     }
     let drawn = failed.plan.faults.len();
-    let _ = write!(text, "\n\n{}", matter(drawn, shrunk.as_ref()));
+    let _ = write!(text, "\n\n{}", built(options, world, seed).links_in_words());
+    let _ = write!(text, "\n{}", matter(drawn, shrunk.as_ref()));
     for fault in &report.plan.faults {
         let _ = write!(text, "\n  {fault}");
     }

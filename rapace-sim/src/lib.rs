@@ -121,7 +121,8 @@ pub use world::{World, WorldBuilder};
 ///
 /// The function fills the world that it is given with processes and gives it back. `seeds` says how
 /// many seeds are run, from 0 on ([`harness::SEEDS`] by default); every seed draws faults of its own
-/// unless `faults = false`. Bytes never change on their way, as no answer could be trusted then; who
+/// unless `faults = false`, and the transport of [`WorldBuilder::plugin`]: a socket, shared memory or
+/// a link within the process. Bytes never change on their way, as no answer could be trusted then; who
 /// wants that adds [`What::Corrupt`] to the world. A failure names the seed, what was found first,
 /// the faults that matter, as simple as they can be, and the command that replays it.
 ///

@@ -31,6 +31,15 @@ pub enum LinkKind {
 }
 
 impl LinkKind {
+    /// What worlds draw from: sockets and shared memory twice as often as links within a process.
+    pub(crate) const MIXED: &[LinkKind] = &[
+        LinkKind::Stream,
+        LinkKind::Stream,
+        LinkKind::Mem,
+        LinkKind::Shm,
+        LinkKind::Shm,
+    ];
+
     /// The word for it.
     pub const fn name(self) -> &'static str {
         match self {

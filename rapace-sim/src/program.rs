@@ -22,6 +22,8 @@ pub struct Program {
     pub(crate) main: Option<Main>,
     pub(crate) limits: Limits,
     pub(crate) restart: Restart,
+    /// Panics whose message has one of these in it are no failure of the world.
+    pub(crate) panics: Vec<String>,
 }
 
 impl Program {
@@ -59,6 +61,20 @@ impl Program {
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// Its handlers may panic with a message that has this text in it; every text has the empty one.
+    ///
+    /// A handler's panic is an answer to its caller and the process goes on, but mostly it is a bug,
+    /// so it fails the world unless this is said. That holds for tasks of `tokio::spawn`, too. A
+    /// panic of a main function or of a task of [`Process::spawn`] fails the world always.
+    pub fn may_panic(mut self, text: impl Into<String>) -> Self {
+        self.panics.push(text.into());
+        self
+    }
+
+    pub(crate) fn expects(&self, message: &str) -> bool {
+        self.panics.iter().any(|text| message.contains(&**text))
     }
 
     /// What happens after it went down, for plugins. Default: [`Restart::default`].

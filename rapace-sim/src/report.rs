@@ -26,6 +26,10 @@ pub struct Report {
     /// did. The others waited for something that never came, or found nothing to hit.
     #[serde(default)]
     pub hit: Vec<usize>,
+    /// Of each fault that was given with [`WorldBuilder::fault`](crate::WorldBuilder::fault) whether
+    /// it took effect; `None` for one that is not in the plan any more. Empty where they may miss.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<Option<bool>>,
     /// How many calls were watched, and how they ended.
     pub calls: CallCount,
     /// Polls of tasks and events of links and timers.
@@ -94,7 +98,8 @@ pub struct Failure {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Oracle {
-    /// The user's own assertions: a main function or a task panicked.
+    /// The user's own assertions: a main function, a task or a handler panicked, and not as
+    /// [`Program::may_panic`](crate::Program::may_panic) says.
     Assertion,
     /// Every call ends, every host's main function returns, and within the virtual deadline.
     Progress,
@@ -109,6 +114,8 @@ pub enum Oracle {
     Leak,
     /// The same seed gives the same trace.
     Determinism,
+    /// A fault that was asked for finds something to hit.
+    Missed,
 }
 
 impl fmt::Display for Oracle {
@@ -121,6 +128,7 @@ impl fmt::Display for Oracle {
             Oracle::Protocol => "protocol",
             Oracle::Leak => "leak",
             Oracle::Determinism => "determinism",
+            Oracle::Missed => "missed",
         })
     }
 }

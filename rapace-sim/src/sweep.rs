@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use crate::panics;
 use crate::report::{FaultCount, Report};
 use crate::time::Nanos;
 use crate::world::WorldBuilder;
@@ -23,7 +25,7 @@ pub struct Sweep {
     pub threads: usize,
     /// Runs every seed of so many twice and compares the hashes; 0 never does. Default: 16.
     pub twice_every: u64,
-    /// Stops after so many failures. Default: 1.
+    /// Stops after so many failures, 1 at least; those of the lowest seeds are told. Default: 1.
     pub failures_max: usize,
     /// Stops after so much real time. Default: never.
     pub time_max: Option<Duration>,
@@ -67,6 +69,9 @@ pub struct SweepReport {
     pub faults: BTreeMap<String, FaultCount>,
     /// Calls that were watched.
     pub calls: u64,
+    /// With how many seeds each fault took effect that was given with
+    /// [`WorldBuilder::fault`], in that order.
+    pub asked: Vec<u64>,
 }
 
 impl SweepReport {
@@ -84,9 +89,19 @@ impl SweepReport {
             sum.planned += count.planned;
             sum.hit += count.hit;
         }
-        if !report.is_ok() && self.failures.len() < failures_max {
-            self.failures.push(report);
-            self.failures.sort_by_key(|report| report.plan.seed);
+        if self.asked.len() < report.asked.len() {
+            self.asked.resize(report.asked.len(), 0);
+        }
+        for (seeds, hit) in self.asked.iter_mut().zip(&report.asked) {
+            *seeds += u64::from(*hit == Some(true));
+        }
+        if !report.is_ok() {
+            // Which threads are how far must not decide which failures are told.
+            let at = self
+                .failures
+                .partition_point(|one| one.plan.seed < report.plan.seed);
+            self.failures.insert(at, report);
+            self.failures.truncate(failures_max);
         }
     }
 
@@ -109,8 +124,13 @@ impl SweepReport {
 
 /// Runs the world of each seed. `progress` hears of every finished seed.
 ///
-/// Which seeds run, and what comes of each, does not depend on the number of threads; after a
-/// failure those that are under way are finished.
+/// What comes of each seed does not depend on the number of threads, nor does which failures are
+/// told. After a failure those that are under way are finished, so more threads may run a few seeds
+/// more.
+///
+/// # Panics
+///
+/// When a world cannot be described or run: with its seed.
 pub fn sweep(
     sweep: &Sweep,
     world: impl Fn(u64) -> WorldBuilder + Sync,
@@ -120,7 +140,8 @@ pub fn sweep(
     let next = AtomicU64::new(sweep.seeds.start);
     let stop = AtomicBool::new(false);
     let mut all = SweepReport::default();
-    let (sender, reports) = mpsc::channel::<Report>();
+    let mut broken = None;
+    let (sender, reports) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..sweep.threads.max(1) {
             let (sender, next, stop, world) = (sender.clone(), &next, &stop, &world);
@@ -130,22 +151,34 @@ pub fn sweep(
                     if seed >= sweep.seeds.end {
                         return;
                     }
-                    let world = world(seed);
                     let twice = sweep.twice_every > 0 && seed.is_multiple_of(sweep.twice_every);
-                    let report = if twice {
-                        world.run_twice()
-                    } else {
-                        world.run()
+                    let run = || {
+                        let world = world(seed);
+                        if twice {
+                            world.run_twice()
+                        } else {
+                            world.run()
+                        }
                     };
-                    if sender.send(report).is_err() {
+                    let run = catch_unwind(AssertUnwindSafe(run));
+                    let broken = run.is_err();
+                    if sender.send((seed, run)).is_err() || broken {
                         return;
                     }
                 }
             });
         }
         drop(sender);
-        for report in reports {
-            all.add(report, sweep.failures_max);
+        for (seed, run) in reports {
+            let report = match run {
+                Ok(report) => report,
+                Err(panic) => {
+                    stop.store(true, Ordering::Relaxed);
+                    broken.get_or_insert((seed, panic));
+                    continue;
+                }
+            };
+            all.add(report, sweep.failures_max.max(1));
             all.real_time = begun.elapsed();
             progress(&all);
             let late = sweep.time_max.is_some_and(|max| all.real_time >= max);
@@ -154,6 +187,9 @@ pub fn sweep(
             }
         }
     });
+    if let Some((seed, panic)) = broken {
+        panic!("seed {seed} has no world: {}", panics::message(&*panic));
+    }
     all.real_time = begun.elapsed();
     all
 }

@@ -1,18 +1,19 @@
 //! Worlds: built, then run.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::engine::executor::Executor;
 use crate::engine::process::{AwaitedStore, ProcessCell, ProcessState};
 use crate::fault::{Fault, Moment, Since, What, When};
-use crate::link::LinkConfig;
+use crate::link::{LinkConfig, LinkKind};
 use crate::lives;
 use crate::panics::Quiet;
 use crate::plan::{Cast, CastLink, Plan};
 use crate::program::Program;
-use crate::report::{Oracle, Report};
+use crate::report::{Failure, Oracle, Report};
 use crate::run::{Deadlines, Run};
 use crate::stage::{Entered, LinkStage, Stage};
 use crate::time::Nanos;
@@ -42,6 +43,28 @@ pub struct WorldBuilder {
     settle: Nanos,
     trace: bool,
     spares_hosts: bool,
+    transport: LinkKind,
+    asked: Asked,
+}
+
+/// Faults that were given one by one, and so are meant to hit.
+#[derive(Clone, Default, Debug)]
+struct Asked {
+    faults: Vec<Fault>,
+    /// What is said of one that hits nothing.
+    missing: Missing,
+}
+
+/// What becomes of a fault that was asked for and hit nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Missing {
+    /// The run fails.
+    #[default]
+    Fails,
+    /// The report says so.
+    Counts,
+    /// Nothing.
+    Fine,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +84,8 @@ impl Default for WorldBuilder {
             settle: Nanos::from_secs(60),
             trace: false,
             spares_hosts: true,
+            transport: LinkKind::Stream,
+            asked: Asked::default(),
         }
     }
 }
@@ -84,15 +109,26 @@ impl WorldBuilder {
         self
     }
 
-    /// A process that the host started before it starts, watches and restarts, over a socket of the
-    /// same name.
+    /// A process that the host started before it starts, watches and restarts, over a link of the
+    /// same name: a socket, if [`WorldBuilder::transport`] does not say otherwise.
     ///
     /// # Panics
     ///
     /// When there is no host yet.
     #[track_caller]
     pub fn plugin(self, name: impl Into<String>, program: Program) -> Self {
-        self.plugin_over(name, LinkConfig::stream(), program)
+        let link = LinkConfig {
+            kind: self.transport,
+            ..LinkConfig::default()
+        };
+        self.plugin_over(name, link, program)
+    }
+
+    /// What [`WorldBuilder::plugin`] links plugins with, from here on. Default: stream.
+    /// [`#[rapace_sim::test]`](macro@crate::test) has each seed draw it.
+    pub fn transport(mut self, transport: LinkKind) -> Self {
+        self.transport = transport;
+        self
     }
 
     /// As [`WorldBuilder::plugin`], over this kind of link.
@@ -118,9 +154,92 @@ impl WorldBuilder {
     }
 
     /// One more thing that goes wrong.
+    ///
+    /// A run in which it finds nothing to hit fails, as it does not show what it was meant to, unless
+    /// [`WorldBuilder::may_miss`] is said. In a [`#[rapace_sim::test]`](macro@crate::test) it has to
+    /// hit with one seed at least.
     pub fn fault(mut self, when: When, what: What) -> Self {
-        self.plan.faults.push(Fault { when, what });
+        let fault = Fault { when, what };
+        self.asked.faults.push(fault.clone());
+        self.plan.faults.push(fault);
         self
+    }
+
+    /// Faults given with [`WorldBuilder::fault`] may find nothing to hit.
+    pub fn may_miss(mut self) -> Self {
+        self.asked.missing = Missing::Fine;
+        self
+    }
+
+    /// Has the report say of such faults that they hit nothing, and no run fail for it.
+    pub(crate) fn counts_missing(mut self) -> Self {
+        if self.asked.missing == Missing::Fails {
+            self.asked.missing = Missing::Counts;
+        }
+        self
+    }
+
+    /// Whether the world can run and has all that its faults name.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong: there is no host, two processes have one name, or a fault names a process or a
+    /// link that there is not.
+    pub fn check(&self) -> Result<(), String> {
+        self.check_processes()?;
+        self.check_names(&self.plan.faults)
+    }
+
+    fn check_processes(&self) -> Result<(), String> {
+        if !self.processes.iter().any(|one| one.2 == Role::Host) {
+            return Err("this world has no host, so nothing would happen: call `host`".to_owned());
+        }
+        for (at, (name, ..)) in self.processes.iter().enumerate() {
+            if self.processes[..at].iter().any(|other| other.0 == *name) {
+                return Err(format!("two processes of this world are called `{name}`"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_names(&self, faults: &[Fault]) -> Result<(), String> {
+        let processes: Vec<&str> = self.processes.iter().map(|one| &*one.0).collect();
+        let links: Vec<&str> = self.links.iter().map(|one| &*one.0).collect();
+        for fault in faults {
+            let unknown = |kind: &str, name: &str, known: &[&str]| {
+                let known = if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                };
+                Err(format!(
+                    "`{fault}`: there is no {kind} `{name}`; there is {known}"
+                ))
+            };
+            let named = fault
+                .when
+                .processes()
+                .into_iter()
+                .chain(fault.what.process());
+            for name in named {
+                if !processes.contains(&name) {
+                    return unknown("process", name, &processes);
+                }
+            }
+            let Some(name) = fault.what.link() else {
+                continue;
+            };
+            let Some((_, ends, _)) = self.links.iter().find(|one| one.0 == name) else {
+                return unknown("link", name, &links);
+            };
+            if let What::CutHalf { from, .. } | What::Corrupt { from, .. } = &fault.what
+                && !ends.contains(from)
+            {
+                let ends = ends.each_ref().map(|end| &**end);
+                return unknown(&format!("end of link `{name}` called"), from, &ends);
+            }
+        }
+        Ok(())
     }
 
     /// The seed and all faults at once.
@@ -182,6 +301,18 @@ impl WorldBuilder {
         }
     }
 
+    /// Which transports its links use, for people.
+    pub(crate) fn links_in_words(&self) -> String {
+        let links = self.links.iter();
+        let links = links.map(|(name, _, config)| format!("{name} over {}", config.kind.name()));
+        let links: Vec<String> = links.collect();
+        if links.is_empty() {
+            "no links".to_owned()
+        } else {
+            format!("links: {}", links.join(", "))
+        }
+    }
+
     /// The seed and the faults.
     pub fn planned(&self) -> &Plan {
         &self.plan
@@ -191,8 +322,15 @@ impl WorldBuilder {
     ///
     /// # Panics
     ///
-    /// When it is called inside of a tokio runtime.
+    /// When it is called inside of a tokio runtime, and when the world cannot run: see
+    /// [`WorldBuilder::check`]. A plan that was given as a whole may name what there is not; such
+    /// faults hit nothing.
+    #[track_caller]
     pub fn run(&self) -> Report {
+        let checked = self.check_processes();
+        if let Err(why) = checked.and_then(|()| self.check_names(&self.asked.faults)) {
+            panic!("{why}");
+        }
         let quiet = Quiet::begin();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -203,6 +341,22 @@ impl WorldBuilder {
         let report = runtime.block_on(tokio::task::unconstrained(self.run_here()));
         drop(runtime);
         drop(quiet);
+        self.judge_missing(report)
+    }
+
+    /// A run without any other failure fails when a fault hit nothing that was meant to.
+    fn judge_missing(&self, mut report: Report) -> Report {
+        if self.asked.missing == Missing::Fails && report.is_ok() {
+            let missed = self.asked.faults.iter().zip(&report.asked);
+            let missed = missed.filter(|(_, hit)| **hit == Some(false));
+            let failures = missed.map(|(fault, _)| Failure {
+                at: report.virtual_time,
+                oracle: Oracle::Missed,
+                text: format!("`{fault}` found nothing to hit"),
+                place: None,
+            });
+            report.failures = failures.collect();
+        }
         report
     }
 
@@ -213,16 +367,18 @@ impl WorldBuilder {
     /// # Panics
     ///
     /// As [`WorldBuilder::run`].
+    #[track_caller]
     pub fn run_twice(&self) -> Report {
         let mut report = self.run();
         let again = self.run();
         if again.hash != report.hash {
-            let text = format!(
+            let mut text = format!(
                 "the same seed gave trace {} and then {}: something in the world depends on the \
                  real clock, on addresses, or on a random state",
                 report.hash, again.hash
             );
-            report.failures.push(crate::report::Failure {
+            let _ = write!(text, "\n{}", self.first_difference());
+            report.failures.push(Failure {
                 at: report.virtual_time,
                 oracle: Oracle::Determinism,
                 text,
@@ -230,6 +386,29 @@ impl WorldBuilder {
             });
         }
         report
+    }
+
+    /// Where two runs part, with their traces.
+    fn first_difference(&self) -> String {
+        let run = || {
+            let report = self.clone().trace(true).run();
+            report.trace.as_ref().map(ToString::to_string)
+        };
+        let (one, other) = (run().unwrap_or_default(), run().unwrap_or_default());
+        let (mut one, mut other) = (one.lines(), other.lines());
+        let mut common = "";
+        loop {
+            match (one.next(), other.next()) {
+                (None, None) => return "two more runs were the same".to_owned(),
+                (one, other) if one == other => common = one.unwrap_or_default(),
+                (one, other) => {
+                    let [one, other] = [one, other].map(|line| line.unwrap_or("the end"));
+                    return format!(
+                        "two more runs part after\n    {common}\nwith\n    {one}\nand\n    {other}"
+                    );
+                }
+            }
+        }
     }
 
     async fn run_here(&self) -> Report {
@@ -325,6 +504,18 @@ impl WorldBuilder {
         awaited.collect()
     }
 
+    /// Of each fault that was asked for whether it hit: nothing of those that are left out.
+    fn asked_hit(&self, hit: &[usize]) -> Vec<Option<bool>> {
+        if self.asked.missing == Missing::Fine {
+            return Vec::new();
+        }
+        let planned = |fault: &Fault| self.plan.faults.iter().position(|one| one == fault);
+        let asked = self.asked.faults.iter();
+        asked
+            .map(|fault| planned(fault).map(|at| hit.contains(&at)))
+            .collect()
+    }
+
     fn report(&self, stage: &Arc<Stage>, run: Run) -> Report {
         let recorder = &stage.recorder;
         for (oracle, problem) in recorder.take_problems() {
@@ -341,6 +532,7 @@ impl WorldBuilder {
             failures,
             marks,
             faults: run.counts,
+            asked: self.asked_hit(&run.hit),
             hit: run.hit,
             calls,
             steps: stage

@@ -11,6 +11,7 @@ use tokio::runtime::{Handle, RuntimeMetrics};
 use super::agenda::Event;
 use super::clock::Clock;
 use super::{Engine, Polled, Turn};
+use crate::panics::{self, Caught};
 
 /// What the executor does when no task is ready.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,7 +34,11 @@ pub(crate) trait Rules {
     fn polled(&mut self, process: usize);
 
     /// A task of this process has panicked.
-    fn panicked(&mut self, process: usize, task: &'static str, message: String);
+    fn panicked(&mut self, process: usize, task: &'static str, panic: Caught);
+
+    /// There was a panic that somebody caught: in a poll of a task of this process, or, without one,
+    /// in a task that was given to tokio.
+    fn caught(&mut self, process: Option<usize>, panic: Caught);
 
     /// Nothing is ready, and the next event of the agenda is at `next`.
     fn idle(&mut self, next: Option<u64>) -> Next;
@@ -84,15 +89,15 @@ impl<R: Rules> Executor<R> {
             }
         };
         self.engine.current.store(process, Ordering::Relaxed);
-        let polled = self.engine.poll_task(id);
+        let (polled, mut caught) = self.engine.poll_task(id);
         self.engine.current.store(super::NOBODY, Ordering::Relaxed);
-        match polled {
-            Polled::Panicked {
-                process,
-                name,
-                message,
-            } => self.rules.panicked(process, name, message),
-            Polled::Pending | Polled::Done | Polled::Nothing => {}
+        if let Polled::Panicked { process, name } = polled
+            && let Some(last) = caught.pop()
+        {
+            self.rules.panicked(process, name, last);
+        }
+        for panic in caught {
+            self.rules.caught(Some(process), panic);
         }
         self.rules.polled(process);
         true
@@ -180,9 +185,14 @@ impl<R: Rules + Unpin> Future for Executor<R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let executor = self.get_mut();
+        // Since the last time only tokio's own tasks were polled.
+        for panic in panics::take() {
+            executor.rules.caught(None, panic);
+        }
         executor.engine.ready.begin(cx.waker());
         let polled = executor.run(cx);
         executor.engine.ready.end();
+        panics::take();
         polled
     }
 }

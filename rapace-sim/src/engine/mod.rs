@@ -35,7 +35,7 @@ use process::{LifeCell, ProcessState};
 use ready::{Ready, TaskId, TaskWaker};
 use tasks::{TaskEntry, TaskKind, Tasks};
 
-use crate::panics;
+use crate::panics::{self, Caught};
 
 /// The name of tasks that sessions spawn.
 pub(crate) const SESSION_TASK: &str = "session";
@@ -65,12 +65,8 @@ pub(crate) enum Polled {
     Pending,
     /// It has ended.
     Done,
-    /// It panicked.
-    Panicked {
-        process: usize,
-        name: &'static str,
-        message: String,
-    },
+    /// It panicked; the panic is the last of those that there were.
+    Panicked { process: usize, name: &'static str },
     /// There was nothing to poll.
     Nothing,
 }
@@ -220,18 +216,22 @@ impl Engine {
         Turn::Go { process }
     }
 
-    fn poll_task(&self, id: TaskId) -> Polled {
+    /// Polls a task; also says which panics there were in it, caught by itself or not.
+    fn poll_task(&self, id: TaskId) -> (Polled, Vec<Caught>) {
         let (mut future, waker, cell) = match self.tasks().entry(id) {
             Some(entry) => match entry.future.take() {
                 Some(future) => (future, entry.waker.clone(), entry.cell.clone()),
-                None => return Polled::Nothing,
+                None => return (Polled::Nothing, Vec::new()),
             },
-            None => return Polled::Nothing,
+            None => return (Polled::Nothing, Vec::new()),
         };
         cell.taken();
         let mut cx = Context::from_waker(&waker);
+        // Destructors of what ended before are nobody's business.
+        panics::take();
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
-        match polled {
+        let mut caught = panics::take();
+        let polled = match polled {
             Ok(Poll::Pending) => {
                 // It may have been killed by what it did itself; then its place is empty.
                 let mut tasks = self.tasks();
@@ -254,16 +254,22 @@ impl Engine {
                 let entry = self.tasks().remove(id);
                 self.ended(entry.as_ref());
                 let _ = catch_unwind(AssertUnwindSafe(move || drop(future)));
-                let Some(entry) = entry else {
-                    return Polled::Nothing;
-                };
-                Polled::Panicked {
-                    process: entry.process,
-                    name: entry.name,
-                    message: panics::message(&*panic),
+                let message = panics::message(&*panic);
+                // The hook does not see a panic that goes on after somebody has caught it.
+                if caught.last().is_none_or(|last| last.message != message) {
+                    let place = None;
+                    caught.push(Caught { message, place });
+                }
+                match entry {
+                    Some(entry) => Polled::Panicked {
+                        process: entry.process,
+                        name: entry.name,
+                    },
+                    None => Polled::Nothing,
                 }
             }
-        }
+        };
+        (polled, caught)
     }
 
     fn ended(&self, entry: Option<&TaskEntry>) {

@@ -45,6 +45,11 @@ impl Plan {
             faults: Vec::new(),
         }
     }
+
+    /// Whether there is a fault of this kind in it: see [`What::kind`](crate::What::kind).
+    pub(crate) fn has(&self, kind: &str) -> bool {
+        self.faults.iter().any(|fault| fault.what.kind() == kind)
+    }
 }
 
 impl fmt::Display for Plan {

@@ -17,7 +17,7 @@ use crate::engine::executor::{Next, Rules};
 use crate::engine::process::{AwaitedStore, NEVER, ProcessCell};
 use crate::fault::{Since, What, When};
 use crate::lives;
-use crate::panics;
+use crate::panics::Caught;
 use crate::plan::Plan;
 use crate::report::{FaultCount, Oracle};
 use crate::stage::{Stage, Wish};
@@ -352,13 +352,33 @@ impl Rules for Run {
         }
     }
 
-    fn panicked(&mut self, process: usize, task: &'static str, message: String) {
+    fn panicked(&mut self, process: usize, task: &'static str, panic: Caught) {
+        let Caught { message, place } = panic;
         let life = self.stage.engine.processes()[process].life.clone();
         let name = &self.stage.names[process];
         let text = format!("{task} of {name} panicked: {message}");
         self.stage.changed(&life, ProcessChange::Panicked(message));
-        self.stage
-            .fail_at(Oracle::Assertion, text, panics::take_place());
+        self.stage.fail_at(Oracle::Assertion, text, place);
+    }
+
+    fn caught(&mut self, process: Option<usize>, panic: Caught) {
+        let programs = &self.stage.programs;
+        let (expected, text) = match process {
+            Some(process) => {
+                // What its code does in the rest of a poll in which it was killed never happened.
+                let dead = self.stage.engine.processes()[process].life.is_dead();
+                let name = &self.stage.names[process];
+                let text = format!("a handler of {name} panicked: {}", panic.message);
+                (dead || programs[process].expects(&panic.message), text)
+            }
+            None => {
+                let text = format!("a task of tokio's panicked: {}", panic.message);
+                (programs.iter().any(|one| one.expects(&panic.message)), text)
+            }
+        };
+        if !expected {
+            self.stage.fail_at(Oracle::Assertion, text, panic.place);
+        }
     }
 
     fn idle(&mut self, next: Option<u64>) -> Next {

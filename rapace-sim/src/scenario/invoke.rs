@@ -14,11 +14,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::content::{Content, text};
-use super::model::{Arg, CallScript, HOST, PortScript, Read, Send as Sends};
+use super::model::{Arg, CallScript, HOST, Read, Send as Sends};
 use super::outcome::Ending;
 use super::perform::Seen;
-use super::ports;
 use super::services::Services;
 use super::workbench::{WorkbenchClient, pattern};
 use crate::process::Process;
@@ -30,60 +28,24 @@ const CHUNK_BYTES: usize = 16 << 10;
 /// What a call gave.
 pub(super) struct Got {
     pub(super) value: Value,
-    /// What came of its streams and tunnels, of those that give anything.
-    pub(super) piped: Vec<Piped>,
-}
-
-/// What came of reading a stream or tunnel.
-pub(super) struct Piped {
-    name: String,
-    pub(super) count: u64,
-    unit: &'static str,
-    /// How it ended, if that was before its end.
-    pub(super) broken: Option<(Ending, String)>,
-}
-
-impl Piped {
-    pub(super) fn new(
-        port: &PortScript,
-        count: u64,
-        unit: &'static str,
-        broken: Option<(Ending, String)>,
-    ) -> Self {
-        Piped {
-            name: port.name.clone(),
-            count,
-            unit,
-            broken,
-        }
-    }
+    /// How its stream ended, if that was before its end.
+    pub(super) stream: Option<(Ending, String)>,
+    /// Items or bytes that were read, for methods that give any.
+    read: Option<(u64, &'static str)>,
 }
 
 impl fmt::Debug for Got {
     /// As the trace shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.piped.is_empty() {
-            return write!(f, "{}", self.value);
+        match self.read {
+            Some((count, unit)) if self.value.is_null() => write!(f, "{count} {unit}")?,
+            Some((count, unit)) => write!(f, "{}, {count} {unit}", self.value)?,
+            None => write!(f, "{}", self.value)?,
         }
-        let several = self.piped.len() > 1;
-        // The names of several tell what is there.
-        let told = several && ports::is_all(&self.value);
-        if !self.value.is_null() && !told {
-            write!(f, "{}, ", self.value)?;
+        match &self.stream {
+            Some((_, says)) => write!(f, ", then {says}"),
+            None => Ok(()),
         }
-        for (at, piped) in self.piped.iter().enumerate() {
-            if at > 0 {
-                f.write_str(", ")?;
-            }
-            if several {
-                write!(f, "{}: ", piped.name)?;
-            }
-            write!(f, "{} {}", piped.count, piped.unit)?;
-            if let Some((_, says)) = &piped.broken {
-                write!(f, ", then {says}")?;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -91,24 +53,25 @@ impl Got {
     pub(super) fn value(value: Value) -> Self {
         Got {
             value,
-            piped: Vec::new(),
+            stream: None,
+            read: None,
         }
     }
 
-    fn streamed(piped: Piped) -> Self {
+    pub(super) fn streamed(
+        count: u64,
+        unit: &'static str,
+        broken: Option<(Ending, String)>,
+    ) -> Self {
         Got {
             value: Value::Null,
-            piped: vec![piped],
+            stream: broken,
+            read: Some((count, unit)),
         }
     }
 
-    fn with(self, value: Value) -> Self {
+    pub(super) fn with(self, value: Value) -> Self {
         Got { value, ..self }
-    }
-
-    /// How the first of its streams and tunnels broke off that did, in order of declaration.
-    pub(super) fn broken(&self) -> Option<(Ending, String)> {
-        self.piped.iter().find_map(|piped| piped.broken.clone())
     }
 }
 
@@ -134,9 +97,8 @@ pub(super) async fn invoke(
         seen,
     };
     let method = &*call.invocation.method;
-    let literal = call.ports.iter().any(PortScript::is_literal);
+    let literal = call.send.is_literal() || call.read.text.is_some() || call.expect.items.is_some();
     match &*call.invocation.service {
-        // What the script does not say is made up for these.
         "Testbed" if !literal => making.testbed(method).await,
         "Workbench" if !literal => making.workbench(method).await,
         _ => making.by_schema(services).await,
@@ -170,7 +132,7 @@ impl Making<'_> {
                 Ok(Got::value(json!(back.len())))
             }
             "sum" => {
-                let send = self.sends();
+                let send = &self.call.send;
                 let numbers = self.outgoing(|n, _| n as i32);
                 let expected = (0..i64::from(send.items)).sum::<i64>();
                 let sum = self.ends(client.sum(numbers)).await?;
@@ -187,7 +149,7 @@ impl Making<'_> {
             "relay" => {
                 let items = self.outgoing(text);
                 let back = self.ends(client.relay(items)).await?;
-                let bytes = self.sends().item_bytes;
+                let bytes = self.call.send.item_bytes;
                 self.drain(back, move |n| text(n as u32, bytes).to_uppercase())
                     .await
             }
@@ -195,11 +157,10 @@ impl Making<'_> {
                 let (kept, passed) = Tunnel::pair();
                 let answered = self.ends(client.pipe(passed));
                 // It gives back what it gets.
-                let port = self.reading()?;
-                let out = Content::sent(port);
-                let pumped = self.pump(port, kept, out, Some(out));
-                let (answered, piped) = join(answered, pumped).await;
-                Ok(Got::streamed(piped).with(json!(answered?)))
+                let out = Content::Pattern(self.call.send.bytes as usize);
+                let pumped = self.pump(kept, out, Some(out));
+                let (answered, (count, broken)) = join(answered, pumped).await;
+                Ok(Got::streamed(count, "bytes", broken).with(json!(answered?)))
             }
             _ => Err(CallError::Encode(
                 format!("no such method: {method}").into(),
@@ -233,7 +194,7 @@ impl Making<'_> {
             "gulp" => {
                 let items = self.outgoing(pattern);
                 let total = self.ends(client.gulp(items, self.arg(1)?)).await?;
-                let send = self.sends();
+                let send = &self.call.send;
                 let expected = u64::from(send.items) * u64::from(send.item_bytes);
                 if total != expected && !send.keep_open {
                     self.seen
@@ -249,18 +210,6 @@ impl Making<'_> {
                 format!("no such method: {method}").into(),
             )),
         }
-    }
-
-    /// The one stream or tunnel that can be read from.
-    fn reading(&self) -> Result<&PortScript, CallError> {
-        let port = self.call.ports.iter().find(|port| port.gives());
-        port.ok_or_else(|| CallError::Encode("there is nothing to read from".into()))
-    }
-
-    /// What is said of the one stream or tunnel that can be sent on.
-    fn sends(&self) -> Sends {
-        let port = self.call.ports.iter().find(|port| port.takes());
-        port.map(|port| port.send.clone()).unwrap_or_default()
     }
 
     /// The argument in this place.
@@ -309,7 +258,7 @@ impl Making<'_> {
             every,
             keep_open,
             ..
-        } = self.sends();
+        } = self.call.send;
         let process = self.process.clone();
         let items = futures_util::stream::iter(0..items).then(move |n| {
             let process = process.clone();
@@ -329,15 +278,14 @@ impl Making<'_> {
     where
         T: Facet<'static> + PartialEq,
     {
-        let port = self.reading()?;
         let Read {
             start,
             every,
             stop_after,
             ..
-        } = port.read;
-        let mut count = self.seen.read(&port.name, 0);
+        } = self.call.read;
         pause(&self.process, start).await;
+        let mut count = 0;
         let mut broken = None;
         while stop_after != Some(count) {
             match items.next().await {
@@ -351,28 +299,24 @@ impl Making<'_> {
                     break;
                 }
             }
-            count = self.seen.read(&port.name, 1);
+            count = self.seen.read(1);
             pause(&self.process, every).await;
         }
-        Ok(Got::streamed(Piped::new(port, count, "items", broken)))
+        Ok(Got::streamed(count, "items", broken))
     }
 
-    /// Writes and reads a tunnel as the script says, and compares.
+    /// Writes and reads a tunnel as the script says, and compares; how many bytes came back, and
+    /// why no more.
     pub(super) async fn pump(
         &self,
-        port: &PortScript,
         tunnel: Tunnel,
         out: Content<'_>,
         expected: Option<Content<'_>>,
-    ) -> Piped {
+    ) -> (u64, Option<(Ending, String)>) {
         let (mut source, mut sink) = tokio::io::split(tunnel);
         let Sends {
             every, keep_open, ..
-        } = port.send;
-        let Read {
-            start, stop_after, ..
-        } = port.read;
-        self.seen.read(&port.name, 0);
+        } = self.call.send;
         let write = async {
             let mut at = 0;
             while at < out.len() {
@@ -388,20 +332,24 @@ impl Making<'_> {
             sink.shutdown().await
         };
         let read = async {
-            pause(&self.process, start).await;
+            pause(&self.process, self.call.read.start).await;
             let mut buffer = vec![0; CHUNK_BYTES];
             let mut count = 0;
             loop {
-                let left = stop_after.map_or(u64::MAX, |stop| stop - count);
+                let left = self
+                    .call
+                    .read
+                    .stop_after
+                    .map_or(u64::MAX, |stop| stop - count);
                 if left == 0 {
-                    return Ok(Rest::Unwanted);
+                    return Ok(());
                 }
                 let room = buffer
                     .len()
                     .min(usize::try_from(left).unwrap_or(usize::MAX));
                 let len = source.read(&mut buffer[..room]).await?;
                 if len == 0 {
-                    return Ok(Rest::Nothing);
+                    return Ok(());
                 }
                 let at = count as usize;
                 let is_wrong = |content: Content<'_>| {
@@ -409,53 +357,63 @@ impl Making<'_> {
                     read.any(|(octet, at)| content.octet(at) != Some(*octet))
                 };
                 if expected.is_some_and(is_wrong) {
-                    self.seen.is_wrong(|| {
-                        let tunnel = self.called(port);
-                        format!("a byte of {tunnel} behind {count} is another one")
-                    });
+                    self.seen
+                        .is_wrong(|| format!("a byte of the tunnel behind {count} is another one"));
                 }
-                count = self.seen.read(&port.name, len as u64);
-                pause(&self.process, port.read.every).await;
+                count = self.seen.read(len as u64);
+                pause(&self.process, self.call.read.every).await;
             }
         };
-        let read: Pumped<'_, Rest> = Box::pin(read);
-        let write: Pumped<'_, ()> = Box::pin(write);
+        let (read, write): (Piped<'_>, Piped<'_>) = (Box::pin(read), Box::pin(write));
         let result = match select(read, write).await {
-            // The other side has ended its half, which says nothing of this one; but who then wants
-            // no more of this one may drop it.
-            Either::Left((Ok(Rest::Nothing), write)) if !keep_open => match write.await {
-                Err(error) if ending(&error) != Ending::Cancelled => Err(error),
-                _ => Ok(()),
-            },
             // Whoever has read all that it wanted drops the rest.
-            Either::Left((result, _)) => result.map(drop),
-            Either::Right((Ok(()), read)) => read.await.map(drop),
+            Either::Left((result, _)) => result,
+            Either::Right((Ok(()), read)) => read.await,
             Either::Right((Err(error), read)) => read.await.and(Err(error)),
         };
-        let broken = result.err();
-        let broken = broken.map(|error| (ending(&error), error.to_string()));
-        Piped::new(port, self.seen.read(&port.name, 0), "bytes", broken)
+        let broken = result.err().map(|error| {
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+            let ending = inner.map_or(Ending::ConnectionLost, |error: &StreamError| error.into());
+            (ending, error.to_string())
+        });
+        (self.seen.read(0), broken)
     }
 }
 
-type Pumped<'a, T> = Pin<Box<dyn Future<Output = std::io::Result<T>> + Send + 'a>>;
-
-/// What is behind the last byte that was read of a tunnel.
-enum Rest {
-    /// Its end.
-    Nothing,
-    /// What the script does not want.
-    Unwanted,
-}
-
-/// How a tunnel broke off.
-fn ending(error: &std::io::Error) -> Ending {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    inner.map_or(Ending::ConnectionLost, |error: &StreamError| error.into())
-}
+type Piped<'a> = Pin<Box<dyn Future<Output = std::io::Result<()>> + Send + 'a>>;
 
 pub(super) async fn pause(process: &Process, span: Nanos) {
     if span > Nanos::ZERO {
         process.sleep(span).await;
+    }
+}
+
+/// The text of item `n`, filled up to a length.
+fn text(n: u32, bytes: u32) -> String {
+    format!("{:.<width$}", format!("item {n} "), width = bytes as usize)
+}
+
+/// What goes through a tunnel.
+#[derive(Clone, Copy)]
+pub(super) enum Content<'c> {
+    /// So many bytes.
+    Pattern(usize),
+    /// These.
+    Text(&'c [u8]),
+}
+
+impl Content<'_> {
+    pub(super) fn len(self) -> usize {
+        match self {
+            Content::Pattern(len) => len,
+            Content::Text(bytes) => bytes.len(),
+        }
+    }
+
+    fn octet(self, at: usize) -> Option<u8> {
+        match self {
+            Content::Pattern(len) => (at < len).then_some((at ^ (at >> 8)) as u8),
+            Content::Text(bytes) => bytes.get(at).copied(),
+        }
     }
 }

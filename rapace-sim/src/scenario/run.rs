@@ -116,7 +116,8 @@ impl Scenario {
         let board = Board::new(&self.calls);
         let program = |name: &str, party: &Party| {
             let (scenario, services, board) = (scenario.clone(), services.clone(), board.clone());
-            let program = Program::new().limits(party.limits.clone());
+            // A panic is an answer, and a scenario says how each call must be answered.
+            let program = Program::new().limits(party.limits.clone()).may_panic("");
             let served = party.serves.iter();
             let program = served.fold(program, |program, name| services.serve(program, name));
             if !self.calls.iter().any(|call| call.from == name) && name != HOST {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use rapace_session::method::{AnyMethod, MethodInfo, ServiceDescriptor};
+use rapace_codec::MethodSchema;
+use rapace_session::method::{AnyMethod, ServiceDescriptor};
 use rapace_session::{Client, Service};
 use rapace_testbed::{Subject, TestbedClient, TestbedServer};
 
-use super::manifold::{ManifoldClient, ManifoldServer, Pipework};
 use super::workbench::{Bench, WorkbenchClient, WorkbenchServer, stale};
 use crate::process::Process;
 use crate::program::Program;
@@ -15,9 +15,8 @@ type Add = Arc<dyn Fn(Program) -> Program + Send + Sync>;
 
 /// Services by name: how processes serve them, and which methods they have.
 ///
-/// The standard ones are [`Testbed`](rapace_testbed::Testbed) and [`Workbench`](super::Workbench).
-/// Two more are served only where a scenario asks for them: [`Manifold`](super::Manifold), whose calls
-/// have several streams, and `StaleTestbed`, a testbed of another version.
+/// The standard ones are [`Testbed`](rapace_testbed::Testbed), [`Workbench`](super::Workbench) and
+/// `StaleTestbed`, a testbed of another version, which is served only where a scenario asks for it.
 #[derive(Clone)]
 pub struct Services {
     entries: Vec<Entry>,
@@ -28,28 +27,21 @@ struct Entry {
     name: &'static str,
     /// `None` for those that pretend to be another one.
     descriptor: Option<&'static ServiceDescriptor>,
-    /// Whether a process serves it whose script says nothing of services.
-    by_default: bool,
     add: Add,
 }
 
 impl Services {
-    /// Those of the simulator.
+    /// The testbed and the workbench.
     pub fn standard() -> Self {
         let none = Services {
             entries: Vec::new(),
         };
         let mut services = none
             .with::<TestbedClient, _>(|_| TestbedServer::new(Subject))
-            .with::<WorkbenchClient, _>(|process| WorkbenchServer::new(Bench::new(process)))
-            .with::<ManifoldClient, _>(|process| ManifoldServer::new(Pipework::new(process)));
-        for entry in &mut services.entries {
-            entry.by_default = entry.name != ManifoldClient::descriptor().name();
-        }
+            .with::<WorkbenchClient, _>(|process| WorkbenchServer::new(Bench::new(process)));
         services.entries.push(Entry {
             name: "StaleTestbed",
             descriptor: None,
-            by_default: false,
             add: Arc::new(|program| program.serve(|| stale::TestbedServer::new(stale::Stale))),
         });
         services
@@ -67,7 +59,6 @@ impl Services {
         self.entries.push(Entry {
             name: descriptor.name(),
             descriptor: Some(descriptor),
-            by_default: true,
             add: Arc::new(move |program| {
                 let serve = serve.clone();
                 program.serve_with(move |process| serve(process))
@@ -79,7 +70,7 @@ impl Services {
     /// Whether scenarios need not say what is sent to this service's streams and comes back: it is
     /// made up and compared for the methods of the standard ones.
     pub(super) fn makes_items(service: &str) -> bool {
-        matches!(service, "Testbed" | "Workbench" | "Manifold")
+        matches!(service, "Testbed" | "Workbench")
     }
 
     /// The names of all of them.
@@ -90,7 +81,7 @@ impl Services {
     /// Those that a process serves when its script says nothing.
     pub(super) fn by_default(&self) -> Vec<String> {
         let entries = self.entries.iter();
-        let served = entries.filter(|entry| entry.by_default);
+        let served = entries.filter(|entry| entry.descriptor.is_some());
         served.map(|entry| entry.name.to_owned()).collect()
     }
 
@@ -115,12 +106,13 @@ impl Services {
         methods.find(|known| known.spec().name == method).copied()
     }
 
-    /// What is known of a method, or why it cannot be had.
-    pub(super) fn info(&self, service: &str, method: &str) -> Result<&'static MethodInfo, String> {
+    /// The types of a method, or why they cannot be had.
+    pub(super) fn schema(&self, service: &str, method: &str) -> Result<MethodSchema, String> {
         let known = self
             .method(service, method)
             .ok_or_else(|| format!("`{service}` has no method `{method}`"))?;
-        known.info().map_err(|problem| problem.to_string())
+        let info = known.info().map_err(|problem| problem.to_string())?;
+        Ok(info.schema.clone())
     }
 
     fn descriptor(&self, service: &str) -> Option<&'static ServiceDescriptor> {

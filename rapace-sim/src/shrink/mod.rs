@@ -12,7 +12,7 @@ mod search;
 mod simpler;
 
 use crate::plan::Plan;
-use crate::report::{Oracle, Report};
+use crate::report::{Failure, Oracle, Report};
 use crate::world::WorldBuilder;
 use search::Search;
 
@@ -52,7 +52,7 @@ pub const SIMPLER_RUNS_MAX: u64 = 200;
 pub const SIMPLER_STEPS_MAX: u64 = 500_000;
 
 /// Takes faults away from the world's plan, and makes those that are left simpler, as long as it
-/// fails at the same oracle.
+/// fails in the same way: at the same oracle, and for assertions at the same place.
 ///
 /// **Fewer.** First go those that had no effect before the failure, then all that concern one process
 /// or link, then all of one kind, then pieces of what is left (delta debugging: Zeller and
@@ -83,15 +83,29 @@ pub fn shrink(world: &WorldBuilder) -> Option<Shrunk> {
 /// As [`WorldBuilder::run`].
 pub fn shrink_with(world: &WorldBuilder, progress: impl FnMut(&Progress)) -> Option<Shrunk> {
     let first = world.clone().trace(false).run();
-    let oracle = first.failures.first()?.oracle;
-    shrink_while(world, |report| fails_at(report, oracle), progress)
+    let first = first.failures.first()?;
+    let alike = |report: &Report| report.failures.first().is_some_and(|one| alike(one, first));
+    shrink_while(world, alike, progress)
 }
 
-fn fails_at(report: &Report, oracle: Oracle) -> bool {
-    report
-        .failures
-        .first()
-        .is_some_and(|first| first.oracle == oracle)
+/// Whether two failures are likely one bug. Texts of other oracles than the user's name what was
+/// under way, which may well be less with fewer faults.
+fn alike(one: &Failure, other: &Failure) -> bool {
+    one.oracle == other.oracle
+        && match one.oracle {
+            Oracle::Assertion => one.place == other.place && kind_of(one) == kind_of(other),
+            Oracle::Missed => one.text == other.text,
+            _ => true,
+        }
+}
+
+/// What a failure without a place says, up to its first number.
+fn kind_of(failure: &Failure) -> &str {
+    let text = failure.text.split(|c: char| c.is_ascii_digit()).next();
+    match &failure.place {
+        Some(_) => "",
+        None => text.unwrap_or_default(),
+    }
 }
 
 /// As [`shrink_with`], with another notion of failing.

@@ -58,7 +58,8 @@ pub fn with_plan(plan: Plan) -> WorldBuilder {
 }
 
 fn shaped(mut shape: Shape, plan: Plan) -> WorldBuilder {
-    let has = |kind: &str| plan.faults.iter().any(|fault| fault.what.kind() == kind);
+    let drawn = Plan::swarm(plan.seed, &shape.cast());
+    let has = |kind: &str| plan.has(kind) || drawn.has(kind);
     if has("cut_half") || has("corrupt") {
         // A link that is dead and that nobody hears of is found by pings alone. Elsewhere they are
         // the exception: they would wake who should have been woken by something else.
@@ -70,7 +71,7 @@ fn shaped(mut shape: Shape, plan: Plan) -> WorldBuilder {
         plugins: plugins.collect(),
         workers: shape.workers,
         window_bytes: shape.limits.window_bytes,
-        weather: Weather::of(&plan, shape.retiring),
+        weather: Weather::of(&plan, &drawn, shape.retiring),
         plan: plan.clone(),
         known: known.clone(),
     };
@@ -82,6 +83,7 @@ fn shaped(mut shape: Shape, plan: Plan) -> WorldBuilder {
     let program = || {
         Program::new()
             .limits(shape.limits.clone())
+            .may_panic(work::BOOM)
             .serve(|| TestbedServer::new(Subject))
             .serve_with({
                 let known = known.clone();
@@ -97,15 +99,6 @@ fn shaped(mut shape: Shape, plan: Plan) -> WorldBuilder {
     }
     world.plan(plan)
 }
-
-/// Sockets and shared memory twice as often as links within a process.
-const KINDS: &[LinkKind] = &[
-    LinkKind::Stream,
-    LinkKind::Stream,
-    LinkKind::Mem,
-    LinkKind::Shm,
-    LinkKind::Shm,
-];
 
 /// What workers send is shorter than this, with all that stands around it.
 const PAYLOAD_BYTES_MAX: u32 = 64 << 10;
@@ -147,7 +140,7 @@ impl Shape {
         let plugins = names.iter().map(|name| PluginShape {
             name,
             link: LinkConfig {
-                kind: *draws.pick(KINDS),
+                kind: *draws.pick(LinkKind::MIXED),
                 latency: Nanos(*draws.pick(&[0, 1_000, 20_000, 300_000])),
                 jitter: Nanos(*draws.pick(&[0, 5_000, 100_000])),
                 window_bytes: *draws.pick(&[300, 4 << 10, 208 << 10, 208 << 10]),

@@ -3,9 +3,6 @@
 use std::panic::catch_unwind;
 use std::process::Command;
 
-use rapace_sim::harness::{self, Options};
-use rapace_sim::{LinkConfig, Program, WorldBuilder};
-
 const PAGE: &str = include_str!("../../../docs/simulator/your-own-services.md");
 const FILE: &str = include_str!("main.rs");
 
@@ -18,14 +15,6 @@ fn shown(language: &str) -> Vec<&'static str> {
         .collect();
     assert!(!blocks.is_empty(), "the page shows no {language}");
     blocks
-}
-
-/// The seed of the command that is shown.
-fn seed(shown: &str) -> u64 {
-    let seed = shown.split("RAPACE_SIM_SEED=").nth(1);
-    let seed = seed.and_then(|rest| rest.split(' ').next());
-    let seed = seed.and_then(|seed| seed.parse().ok());
-    seed.expect("the command has a seed")
 }
 
 #[test]
@@ -43,24 +32,11 @@ fn the_code_is_what_runs() {
 
 #[test]
 fn the_failure_is_the_one_that_is_shown() {
+    let panic = catch_unwind(super::what_was_learnt_is_known).expect_err("it is wrong on purpose");
+    let message = panic.downcast_ref::<String>().expect("a message");
     let [shown] = *shown("text") else {
         panic!("one failure is shown");
     };
-    // No seeds behind the one that is shown: threads may be done with those sooner.
-    let options = Options {
-        seeds: seed(shown) + 1,
-        faults: true,
-        package: env!("CARGO_PKG_NAME"),
-        module: "own_services",
-        name: "what_was_learnt_is_known",
-    };
-    let world: fn(WorldBuilder) -> WorldBuilder = |world| {
-        world
-            .host("editor", Program::new().main(super::trusting))
-            .plugin_over("dictionary", LinkConfig::shm(), super::dictionary())
-    };
-    let panic = catch_unwind(|| harness::test(&options, world)).expect_err("it is wrong");
-    let message = panic.downcast_ref::<String>().expect("a message");
     let mut rest = &**message;
     for line in shown.lines().filter(|line| line.trim() != "…") {
         let Some((_, behind)) = rest.split_once(line) else {
@@ -72,13 +48,14 @@ fn the_failure_is_the_one_that_is_shown() {
 
 #[test]
 fn the_command_replays_it() {
-    let shown = shown("text")[0];
-    let faults = shown.split("RAPACE_SIM_FAULTS='").nth(1);
-    let faults = faults.and_then(|rest| rest.split('\'').next());
+    let command = shown("text")[0].lines().last().expect("the command");
+    let faults = command.split('\'').nth(1).expect("faults are quoted");
+    let seed = command.split("RAPACE_SIM_SEED=").nth(1);
+    let seed = seed.and_then(|rest| rest.split(' ').next());
     let this = std::env::current_exe().expect("this test has a file");
     let output = Command::new(this)
-        .env("RAPACE_SIM_SEED", seed(shown).to_string())
-        .env("RAPACE_SIM_FAULTS", faults.expect("the command has faults"))
+        .env("RAPACE_SIM_SEED", seed.expect("a seed"))
+        .env("RAPACE_SIM_FAULTS", faults)
         .args(["what_was_learnt_is_known", "--exact", "--nocapture"])
         .output()
         .expect("this test runs");

@@ -78,3 +78,28 @@ fn a_world_that_reads_a_real_clock_is_found_out() {
     let first = report.failures.first().expect("the runs differ");
     assert_eq!(first.oracle, Oracle::Determinism);
 }
+
+#[test]
+fn what_depends_on_the_real_clock_is_told_with_the_place_where_runs_part() {
+    use rapace_sim::{Oracle, Program, World};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    // As good as a clock: something that is another thing in each run.
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let host = Program::new().main(|host| async move {
+        host.note("the same");
+        let run = RUNS.fetch_add(1, Ordering::Relaxed);
+        host.note(format!("run {run}"));
+    });
+    let report = World::builder().host("host", host).run_twice();
+    let failure = &report.failures[0];
+    assert_eq!(failure.oracle, Oracle::Determinism);
+    let text = &failure.text;
+    let parts = text
+        .split_once("two more runs part after")
+        .map(|(_, rest)| rest);
+    let parts = parts.unwrap_or_else(|| panic!("{text}"));
+    for said in ["the same", "run 2", "run 3"] {
+        assert!(parts.contains(said), "{text}");
+    }
+}

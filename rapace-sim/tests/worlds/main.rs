@@ -7,7 +7,9 @@
 mod attribute;
 mod basics;
 mod determinism;
+mod mistakes;
 mod oracles;
+mod panics;
 mod readme;
 mod shrinking;
 mod stops;

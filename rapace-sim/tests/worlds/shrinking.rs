@@ -205,16 +205,45 @@ fn what_simpler_faults_make_superfluous_is_left_out() {
 
 #[test]
 fn a_report_says_which_faults_took_effect() {
-    let nobody = What::Kill {
-        process: "nobody".into(),
+    let faults = [(3, "nobody"), (4, "other"), (2, "plugin"), (99, "plugin")];
+    let faults = faults.map(|(at, process)| Fault {
+        when: When::At(Nanos::from_secs(at)),
+        what: kill(process),
+    });
+    let plan = Plan {
+        seed: 0,
+        faults: faults.into(),
     };
-    let report = fragile()
-        .fault(When::At(Nanos::from_secs(3)), nobody)
-        .fault(When::At(Nanos::from_secs(4)), kill("other"))
-        .fault(When::At(Nanos::from_secs(2)), kill("plugin"))
-        .fault(When::At(Nanos::from_secs(99)), kill("plugin"))
-        .run();
+    let report = fragile().plan(plan).run();
     assert_eq!(report.hit, [2, 1]);
+}
+
+/// A host with two bugs: one needs two deaths, the other, in its way, one.
+fn two_bugs() -> WorldBuilder {
+    let host = Program::new().main(|host| async move {
+        let plugin: TestbedClient = host.client("plugin");
+        let mut lost = 0;
+        for _ in 0..100 {
+            let nap = plugin.nap(5).deadline(1.secs()).await;
+            lost += u32::from(nap.is_err_and(|error| error.is_lost()));
+            assert!(lost < 2, "lost twice");
+        }
+        assert!(lost != 1, "lost once");
+    });
+    World::builder()
+        .host("host", host)
+        .plugin("plugin", testbed())
+}
+
+#[test]
+fn shrinking_does_not_slip_to_another_bug() {
+    let world = two_bugs()
+        .fault(When::At(Nanos::from_millis(13)), kill("plugin"))
+        .fault(When::At(Nanos::from_millis(113)), kill("plugin"));
+    let shrunk = shrink(&world).expect("it fails");
+    let text = &shrunk.report.failures[0].text;
+    assert!(text.ends_with("lost twice"), "{text}");
+    assert_eq!(shrunk.plan.faults.len(), 2);
 }
 
 #[test]

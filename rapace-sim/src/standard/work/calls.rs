@@ -52,7 +52,7 @@ impl Worker {
     /// A handler that panics, or that there is none of: the caller hears of it at once.
     pub(super) async fn fail(&mut self) {
         let (expected, failed) = if self.draws.chance(1, 2) {
-            let call = self.testbed.boom("on purpose".to_owned());
+            let call = self.testbed.boom(super::BOOM.to_owned());
             (Code::INTERNAL, self.host.watch("boom", call).await)
         } else {
             let call = self.absent.nothing();

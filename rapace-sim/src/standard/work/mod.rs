@@ -35,6 +35,8 @@ use crate::process::Process;
 use crate::sometimes;
 use crate::time::Nanos;
 
+/// What handlers panic with when they are told to.
+pub(crate) const BOOM: &str = "on purpose";
 /// Operations of one worker at most.
 const OPERATIONS_MAX: u64 = 16;
 /// A probe after the last fault may take so long, and is tried so often.
@@ -64,9 +66,10 @@ pub(crate) struct Weather {
 }
 
 impl Weather {
-    /// The weather that a plan makes.
-    pub(crate) fn of(plan: &Plan, retiring: bool) -> Self {
-        let has = |kind: &str| plan.faults.iter().any(|fault| fault.what.kind() == kind);
+    /// The weather that a plan makes, which is a part of the one that the seed has drawn. Leaving
+    /// out a fault must leave everything else as it is, so both count.
+    pub(crate) fn of(plan: &Plan, drawn: &Plan, retiring: bool) -> Self {
+        let has = |kind: &str| plan.has(kind) || drawn.has(kind);
         Weather {
             calm: plan.faults.is_empty(),
             retiring,
