@@ -212,8 +212,8 @@ fn saved_failures_stay_fixed() {
         } else {
             let scenario = read(&root().join(format!("scenarios/{}.toml", saved.world)));
             let transport = saved.transport.unwrap_or(scenario.transports[0]);
-            let verdict = scenario.run_plan(transport, &saved.plan, &Services::standard());
-            verdict.report.check();
+            let verdict = scenario.run_saved(transport, &saved.plan, &Services::standard());
+            assert!(verdict.is_ok(), "{verdict}");
         }
     }
 }

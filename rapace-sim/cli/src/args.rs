@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use rapace_sim::LinkKind;
 
-use crate::seeds::{Seeds, Shard};
+use crate::seeds::{Seeds, Shard, seed};
+use crate::subject::Choice;
 
 /// Runs whole worlds of hosts and plugins in virtual time, with crashes, and replays them.
 ///
@@ -42,20 +43,63 @@ Exit codes:
   2  the command line or a file cannot be understood, or output cannot be written
   130, 143  Ctrl-C, SIGTERM; a sweep prints its table first";
 
+const RUN: &str = "\
+Examples:
+  cargo sim run row_04_unread_stream                  over each of its transports
+  cargo sim run my.toml --transport shm --trace       over one, and what happened
+  cargo sim run my.toml --seeds 0..1000               another order of tasks each time
+  cargo sim run my.toml --crash-everywhere            a crash before every event";
+
+const SWEEP: &str = "\
+Examples:
+  cargo sim sweep --seeds 0..10000                    these seeds
+  cargo sim sweep --for 10m --failures 5              ten minutes, or five failures
+  cargo sim sweep --seeds 0..1000000 --shard 3/8      the fourth of eight parts of the work";
+
+const REPLAY: &str = "\
+Examples:
+  cargo sim replay 4711                               the standard world of a seed
+  cargo sim replay target/sim/seed-4711.toml          a plan that a sweep has saved
+  cargo sim replay row_02_link_cut --seed 5 --trace   a scenario, and what happened";
+
+const SHRINK: &str = "\
+Examples:
+  cargo sim shrink 4711                               a seed of the standard world
+  cargo sim shrink my.toml --transport shm --seed 5   a scenario
+  cargo sim shrink 4711 --out scenarios/regressions/lost_credit.toml";
+
+const SHOW: &str = "\
+Examples:
+  cargo sim show crash_in_tunnel                      the trace as text
+  cargo sim show 4711 --html trace.html               a page to click through
+  cargo sim show my.toml --seed 5 --json | jq '.events | length'";
+
+const LIST: &str = "\
+Examples:
+  cargo sim list                                      scenarios and saved plans
+  cargo sim list | grep shm                           those that run over shared memory
+  cargo sim run NAME                                  one of them";
+
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Run a scenario and say what is not as it expects
+    #[command(after_help = RUN)]
     Run(RunArgs),
     /// Run the standard world with many seeds
+    #[command(after_help = SWEEP)]
     Sweep(SweepArgs),
     /// Run a seed of the standard world, a scenario or a saved plan again; the last line is its
     /// trace hash
+    #[command(after_help = REPLAY)]
     Replay(ReplayArgs),
     /// Find the faults that matter in a run that fails, and make them simple
+    #[command(after_help = SHRINK)]
     Shrink(ShrinkArgs),
     /// Print the trace of a run, or write it as a page
+    #[command(after_help = SHOW)]
     Show(ShowArgs),
     /// List scenarios and saved plans
+    #[command(after_help = LIST)]
     List,
 }
 
@@ -111,13 +155,32 @@ pub(crate) struct SweepArgs {
     pub(crate) save: Option<PathBuf>,
 }
 
+/// What a scenario leaves open. Seeds and saved plans leave nothing of it open.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ChoiceArgs {
+    /// For scenarios: which transport [default: the first one]
+    #[arg(long, value_name = "NAME", value_parser = TRANSPORTS)]
+    transport: Option<String>,
+    /// For scenarios: this seed instead of its own
+    #[arg(long, value_name = "N", value_parser = seed, allow_hyphen_values = true)]
+    seed: Option<u64>,
+}
+
+impl ChoiceArgs {
+    pub(crate) fn choice(&self) -> Choice<'_> {
+        Choice {
+            transport: self.transport.as_deref(),
+            seed: self.seed,
+        }
+    }
+}
+
 #[derive(clap::Args, Debug)]
 pub(crate) struct ReplayArgs {
     /// A seed of the standard world, a scenario, or the file of a saved plan
     pub(crate) subject: String,
-    /// For scenarios: which transport [default: the first one]
-    #[arg(long, value_name = "NAME", value_parser = TRANSPORTS)]
-    pub(crate) transport: Option<String>,
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
     /// Print the trace, too
     #[arg(long)]
     pub(crate) trace: bool,
@@ -125,8 +188,10 @@ pub(crate) struct ReplayArgs {
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct ShrinkArgs {
-    /// A seed of the standard world, or the file of a saved plan
+    /// A seed of the standard world, a scenario, or the file of a saved plan
     pub(crate) subject: String,
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
     /// Write the plan that is left into this file, for scenarios/regressions/
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -136,21 +201,14 @@ pub(crate) struct ShrinkArgs {
 pub(crate) struct ShowArgs {
     /// A seed of the standard world, a scenario, or the file of a saved plan
     pub(crate) subject: String,
-    /// For scenarios: which transport [default: the first one]
-    #[arg(long, value_name = "NAME", value_parser = TRANSPORTS)]
-    pub(crate) transport: Option<String>,
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
     /// Write one self-contained page instead
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
     /// Print the events as JSON instead
     #[arg(long, conflicts_with = "html")]
     pub(crate) json: bool,
-}
-
-/// The number of a seed.
-fn seed(text: &str) -> Result<u64, String> {
-    let number = text.replace('_', "").parse();
-    number.map_err(|_| "a seed is a number from 0 on, such as 4711".to_owned())
 }
 
 /// A number of things of which there must be one.

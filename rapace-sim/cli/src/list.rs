@@ -5,8 +5,8 @@ use std::fs;
 use rapace_sim::LinkKind;
 use rapace_sim::scenario::{SavedPlan, Scenario};
 
-use crate::subject::{files, folder};
-use crate::{Done, Unusable};
+use crate::Done;
+use crate::names::{files, folder_needed};
 
 /// The most of a description that stands in one line, in characters.
 const ABOUT_CHARS: usize = 90;
@@ -14,12 +14,7 @@ const ABOUT_CHARS: usize = 90;
 /// Prints the scenarios and the saved plans, each with its transports and what it is about. False
 /// when one of them cannot be read.
 pub(crate) fn list() -> Done {
-    let Some(folder) = folder() else {
-        return Err(Unusable(
-            "there is no folder `scenarios` here or above; `cargo sim run FILE` takes any file"
-                .to_owned(),
-        ));
-    };
+    let folder = folder_needed()?;
     let mut all_fine = true;
     let scenarios = files(&folder);
     let stem = |path: &std::path::Path| {

@@ -4,14 +4,16 @@
 //! |---|---|
 //! | `args` | the command line |
 //! | `subject` | what a command is about: a seed, a scenario, a saved plan |
+//! | `names` | which file a name means |
+//! | `run` | scenarios: once, with many seeds, with a crash everywhere |
 //! | `sweep` | many seeds, and the table of them |
-//! | `progress` | how far a sweep is |
+//! | `progress` | how far it is |
 //! | `interrupt` | Ctrl-C |
-//! | `single` | `run`, `replay`, `show` |
+//! | `single` | `replay`, `show` |
 //! | `shrink` | from a failure to the faults that matter |
 //! | `list` | what there is to run |
 //! | `output` | printing, and what happens when that is not possible |
-//! | `seeds` | ranges of seeds, and shards of them |
+//! | `seeds` | seeds, ranges of them, and shards of ranges |
 //!
 //! What runs and what it is checked for is the library's; nothing here decides about right and
 //! wrong.
@@ -23,7 +25,9 @@ mod output;
 mod args;
 mod interrupt;
 mod list;
+mod names;
 mod progress;
+mod run;
 mod seeds;
 mod shrink;
 mod single;
@@ -103,7 +107,7 @@ fn command(args: Args) -> Result<Ended, Unusable> {
     match args.command {
         None => sweep::sweep(&args::SweepArgs::default()),
         Some(Command::Sweep(sweep)) => sweep::sweep(&sweep),
-        Some(Command::Run(run)) => single::run(&run).map(Ended::from),
+        Some(Command::Run(run)) => run::run(&run).map(Ended::from),
         Some(Command::Replay(replay)) => single::replay(&replay).map(Ended::from),
         Some(Command::Shrink(shrink)) => shrink::shrink(&shrink).map(Ended::from),
         Some(Command::Show(show)) => single::show(&show).map(Ended::from),

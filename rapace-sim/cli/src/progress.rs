@@ -1,10 +1,9 @@
-//! How far a sweep is: a bar on a terminal, else a line now and then.
+//! How far something is that takes long: a bar on a terminal, else a line now and then.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use rapace_sim::SweepReport;
 
 /// Without a terminal a line is printed this often, and one at the beginning.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -12,44 +11,33 @@ const PLAIN_EVERY: Duration = Duration::from_secs(10);
 const BAR_EVERY: Duration = Duration::from_millis(100);
 /// Steps of the bar.
 const WHOLE: u64 = 1_000;
+/// A narrower terminal has room for counts only.
+const COLUMNS_FOR_BAR: usize = 60;
+/// Columns of the bar, and of the blank behind it.
+const BAR: usize = 13;
 
-/// What a sweep shows while it runs.
+/// What is shown meanwhile, on stderr.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
-    time: Option<Duration>,
-    total: Option<u64>,
+    begun: Instant,
     /// When it was shown last.
     last: Option<Instant>,
 }
 
 impl Progress {
-    /// Of a sweep over so many seeds, or for so long, or until the first of both.
-    pub(crate) fn new(total: Option<u64>, time: Option<Duration>) -> Self {
-        let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(WHOLE);
-            // What does not fit into the line is cut off, so what matters most stands first.
-            let style = if colour {
-                "{bar:12.cyan/blue} {wide_msg}"
-            } else {
-                "{bar:12} {wide_msg}"
-            };
-            // The template is a constant; without it the bar's own style would do.
-            if let Ok(style) = ProgressStyle::with_template(style) {
-                bar.set_style(style);
-            }
-            bar
-        });
+    pub(crate) fn new() -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
         Progress {
-            bar,
-            time,
-            total,
+            bar: is_terminal.then(|| ProgressBar::new(WHOLE)),
+            begun: Instant::now(),
             last: None,
         }
     }
 
-    /// After every seed.
-    pub(crate) fn show(&mut self, so_far: &SweepReport) {
+    /// After every step. If it is time to show something, `line` is asked for it with the time that
+    /// has gone by: how much is done, from 0 to 1, if that is known; and the counts, what matters
+    /// most first.
+    pub(crate) fn show(&mut self, line: impl FnOnce(&str) -> (Option<f64>, Vec<String>)) {
         let now = Instant::now();
         let every = if self.bar.is_some() {
             BAR_EVERY
@@ -63,13 +51,25 @@ impl Progress {
             return;
         }
         self.last = Some(now);
-        let line = line(so_far, self.total, self.time);
+        let (done, fields) = line(&clock(now.duration_since(self.begun)));
+        let Some(bar) = &self.bar else {
+            complain!("{}", fields.join(", "));
+            return;
+        };
+        let columns = console::Term::stderr().size_checked();
+        let columns = columns.map_or(80, |(_, columns)| usize::from(columns));
+        let done = done.filter(|_| columns >= COLUMNS_FOR_BAR);
+        bar.set_style(style(done.is_some()));
+        bar.set_position((done.unwrap_or(0.0) * WHOLE as f64) as u64);
+        let bar_columns = if done.is_some() { BAR } else { 0 };
+        bar.set_message(fitting(&fields, columns.saturating_sub(bar_columns)));
+    }
+
+    /// Prints something else, without disturbing what is shown.
+    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         match &self.bar {
-            Some(bar) => {
-                bar.set_position((done(so_far, self.total, self.time) * WHOLE as f64) as u64);
-                bar.set_message(line);
-            }
-            None => complain!("{line}"),
+            Some(bar) if self.last.is_some() => bar.suspend(print),
+            _ => print(),
         }
     }
 
@@ -81,33 +81,34 @@ impl Progress {
     }
 }
 
-/// How much is done, from 0 to 1: of the seeds or of the time, whichever is over first.
-fn done(so_far: &SweepReport, total: Option<u64>, time: Option<Duration>) -> f64 {
-    let of_seeds = total.map_or(0.0, |total| so_far.seeds as f64 / total.max(1) as f64);
-    let of_time = time.map_or(0.0, |time| {
-        so_far.real_time.as_secs_f64() / time.as_secs_f64().max(1e-9)
-    });
-    of_seeds.max(of_time).min(1.0)
+fn style(with_bar: bool) -> ProgressStyle {
+    let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let template = match (with_bar, colour) {
+        (true, true) => "{bar:12.cyan/blue} {wide_msg}",
+        (true, false) => "{bar:12} {wide_msg}",
+        (false, _) => "{wide_msg}",
+    };
+    // The templates are constants; without them the bar's own style would do.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Live counts.
-fn line(so_far: &SweepReport, total: Option<u64>, time: Option<Duration>) -> String {
-    let hit: u64 = so_far.faults.values().map(|count| count.hit).sum();
-    let of_total = total.map_or_else(String::new, |total| format!("/{}", grouped(total)));
-    let of_time = time.map_or_else(String::new, |time| format!("/{}", clock(time)));
-    format!(
-        "{}{of_time}  {}{of_total} seeds, {} failed, {} faults hit, {} calls, {} events/s",
-        clock(so_far.real_time),
-        grouped(so_far.seeds),
-        so_far.failures.len(),
-        grouped(hit),
-        grouped(so_far.calls),
-        grouped(so_far.steps_per_second() as u64),
-    )
+/// The first fields that fit wholly; half a number would be a wrong one.
+fn fitting(fields: &[String], columns: usize) -> String {
+    let mut line = String::new();
+    for field in fields {
+        let comma = if line.is_empty() { "" } else { ", " };
+        let chars = line.chars().count() + comma.len() + field.chars().count();
+        if chars > columns {
+            break;
+        }
+        line.push_str(comma);
+        line.push_str(field);
+    }
+    line
 }
 
 /// 75 seconds as 1:15.
-fn clock(time: Duration) -> String {
+pub(crate) fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     if hours > 0 {
@@ -143,18 +144,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_first_fills_the_bar() {
-        let so_far = SweepReport {
-            seeds: 30,
-            real_time: Duration::from_secs(15),
-            ..SweepReport::default()
-        };
-        let minute = Some(Duration::from_mins(1));
-        let near = |one: f64, other: f64| (one - other).abs() < 1e-9;
-        assert!(near(done(&so_far, None, minute), 0.25));
-        assert!(near(done(&so_far, Some(60), minute), 0.5));
-        assert!(near(done(&so_far, Some(20), None), 1.0));
-        assert!(near(done(&so_far, None, None), 0.0));
-        assert!(line(&so_far, Some(6_000), minute).starts_with("0:15/1:00  30/6,000 seeds"));
+    fn what_does_not_fit_into_the_line_is_left_out_and_not_cut() {
+        let fields = ["0:15/1:00  30/6,000 seeds", "0 failed", "217,712 events/s"];
+        let fields = fields.map(str::to_owned);
+        let all = fields.join(", ");
+        for columns in 0..80 {
+            let line = fitting(&fields, columns);
+            assert!(line.chars().count() <= columns, "{line}");
+            assert!(all.starts_with(&line), "{line}");
+            let rest = &all[line.len()..];
+            let whole = rest.is_empty() || rest.starts_with(", ") || line.is_empty();
+            assert!(whole, "{line}");
+        }
+        assert_eq!(fitting(&fields, 40), "0:15/1:00  30/6,000 seeds, 0 failed");
+        assert_eq!(fitting(&fields, 80), all);
     }
 }

@@ -1,8 +1,19 @@
-//! Ranges of seeds, and shards of them.
+//! Seeds, ranges of them, and shards of ranges.
 
+use std::fmt;
 use std::num::IntErrorKind;
 use std::ops::Range;
 use std::str::FromStr;
+
+/// The number of a seed; `_` may stand between its digits.
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
+    let digits = text.replace('_', "");
+    let number = digits.parse::<u64>();
+    number.map_err(|error| match error.kind() {
+        IntErrorKind::PosOverflow => format!("`{text}` is above the last seed, {}", u64::MAX),
+        _ => format!("`{text}` is no seed: a seed is a number from 0 on, such as 4711"),
+    })
+}
 
 /// `A..B`, or `A..` without an end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,6 +27,23 @@ pub(crate) struct Seeds {
 pub(crate) struct Shard {
     pub(crate) index: u64,
     pub(crate) count: u64,
+}
+
+impl fmt::Display for Seeds {
+    /// As it is written on the command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.end {
+            Some(end) => write!(f, "{}..{end}", self.start),
+            None => write!(f, "{}..", self.start),
+        }
+    }
+}
+
+impl fmt::Display for Shard {
+    /// As it is written on the command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
+    }
 }
 
 /// Shards of a range without an end begin this far apart: further than any of them gets.
@@ -44,14 +72,7 @@ impl FromStr for Seeds {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let number = |text: &str| {
-            let digits = text.replace('_', "");
-            let number = digits.parse::<u64>();
-            number.map_err(|error| match error.kind() {
-                IntErrorKind::PosOverflow => {
-                    format!("`{text}` is above the last seed, {}", u64::MAX)
-                }
-                _ => format!("`{text}` is no seed: write a range of numbers such as 0..10000"),
-            })
+            seed(text).map_err(|why| format!("{why}; write a range of seeds such as 0..10000"))
         };
         let Some((start, end)) = text.split_once("..") else {
             return Err(match number(text) {
@@ -111,6 +132,20 @@ mod tests {
                 next = part.end;
             }
             assert_eq!(next, 1_000);
+        }
+    }
+
+    #[test]
+    fn seeds_are_numbers_up_to_the_last_one() {
+        assert_eq!(seed("4_711"), Ok(4_711));
+        assert_eq!(seed("18446744073709551615"), Ok(u64::MAX));
+        let above = seed("18446744073709551616").expect_err("it is above");
+        assert!(
+            above.ends_with("the last seed, 18446744073709551615"),
+            "{above}"
+        );
+        for text in ["", "_", "x", "-1", "1.5"] {
+            assert!(seed(text).is_err(), "{text}");
         }
     }
 

@@ -1,153 +1,32 @@
-//! Commands about one thing: `run`, `replay`, `show`.
+//! Commands about one thing: `replay`, `show`.
 
 use std::fs;
 use std::path::Path;
 
-use rapace_sim::scenario::{SavedPlan, Scenario, Services};
-use rapace_sim::{LinkKind, Report, html};
+use rapace_sim::{Report, html};
 
-use crate::args::{ReplayArgs, RunArgs, ShowArgs};
-use crate::seeds::Shard;
-use crate::subject::{Subject, files, folder, scenario, transports};
-use crate::sweep::FOLDER;
+use crate::args::{ReplayArgs, ShowArgs};
+use crate::subject::Subject;
 use crate::{Done, Unusable};
-
-/// Runs scenarios and says what is not as they expect.
-pub(crate) fn run(args: &RunArgs) -> Done {
-    let names: Vec<String> = match &args.scenario {
-        Some(name) => vec![name.clone()],
-        None => {
-            let folder = folder()
-                .ok_or_else(|| {
-                    let text = "there is no folder `scenarios` here or above; `cargo sim run FILE` takes any file";
-                    Unusable(text.to_owned())
-                })?;
-            let files = files(&folder).into_iter();
-            files.map(|path| path.display().to_string()).collect()
-        }
-    };
-    let mut all_fine = true;
-    for name in &names {
-        let scenario = scenario(name)?;
-        // Found by its path, it may not be found by its name.
-        let file = if Path::new(name).is_file() {
-            name
-        } else {
-            &scenario.name
-        };
-        let once =
-            |transport, seed, quiet| once(&scenario, file, transport, seed, args.trace, quiet);
-        let only = args.transport.as_deref();
-        let has = |only| scenario.transports.iter().any(|kind| kind.name() == only);
-        if args.all && only.is_some_and(|only| !has(only)) {
-            continue;
-        }
-        for transport in transports(&scenario, only)? {
-            all_fine &= match (args.crash_everywhere, args.seeds) {
-                (true, _) => crash_everywhere(&scenario, file, transport)?,
-                (false, Some(seeds)) => {
-                    let whole = Shard { index: 0, count: 1 };
-                    if seeds.end.is_none() {
-                        return Err(Unusable("`run --seeds` needs an end: 0..1000".to_owned()));
-                    }
-                    seeds.of(whole).all(|seed| once(transport, seed, true))
-                }
-                (false, None) => {
-                    let seed = args.seed.unwrap_or(scenario.seed);
-                    once(transport, seed, false)
-                }
-            };
-        }
-        if let (Some(seeds), true) = (args.seeds, all_fine) {
-            say!(
-                "{} is fine with seeds {}..{}",
-                scenario.name,
-                seeds.start,
-                seeds.end.unwrap_or(0)
-            );
-        }
-    }
-    Ok(all_fine)
-}
-
-/// One run of a scenario; `quiet` says nothing when all is fine.
-fn once(
-    scenario: &Scenario,
-    file: &str,
-    transport: LinkKind,
-    seed: u64,
-    trace: bool,
-    quiet: bool,
-) -> bool {
-    let mut verdict = scenario.run_with(transport, seed, &Services::standard());
-    file.clone_into(&mut verdict.file);
-    if trace {
-        say!("{}", verdict.text(scenario));
-    }
-    if !verdict.is_ok() || !quiet {
-        say!("{verdict}");
-    }
-    verdict.is_ok()
-}
-
-/// Failures of one exploration that are shown and saved.
-const CRASHES_SHOWN: usize = 5;
-
-/// One run for each event of each process, which dies right before it.
-fn crash_everywhere(scenario: &Scenario, file: &str, transport: LinkKind) -> Done {
-    let all = scenario.crash_everywhere(transport, &Services::standard(), |_| {});
-    let (name, over) = (&scenario.name, transport.name());
-    say!(
-        "{name} over {over}: {} crash points, {} runs, {} fail",
-        all.moments,
-        all.runs,
-        all.failures.len()
-    );
-    if all.thinned > 0 {
-        say!(
-            "  {} crash points could lose too much to try every subset of it",
-            all.thinned
-        );
-    }
-    for process in &all.cut_short {
-        say!("  {process} has more events than are explored");
-    }
-    for (at, verdict) in all.failures.iter().take(CRASHES_SHOWN).enumerate() {
-        if let Some(crash) = verdict.report.plan.faults.last() {
-            say!("  with {crash}");
-        }
-        for problem in &verdict.problems {
-            say!("  - {problem}");
-        }
-        let saved = SavedPlan {
-            about: verdict.problems.first().cloned().unwrap_or_default(),
-            world: file.to_owned(),
-            transport: Some(transport),
-            plan: verdict.report.plan.clone(),
-        };
-        let folder = Path::new(FOLDER);
-        let path = folder.join(format!("{name}-{over}-{at}.toml"));
-        // What is wrong with the folder is said by the write.
-        let _ = fs::create_dir_all(folder);
-        write(&path, &saved.to_string())?;
-        say!("  see it again: cargo sim replay {}", path.display());
-    }
-    Ok(all.failures.is_empty())
-}
 
 /// Runs something again; the last line is its trace hash.
 pub(crate) fn replay(args: &ReplayArgs) -> Done {
-    let subject = Subject::find(&args.subject, args.transport.as_deref())?;
-    let (problems, report, _) = subject.run();
-    if let (true, Some(trace)) = (args.trace, &report.trace) {
+    let subject = Subject::find(&args.subject, args.choice.choice())?;
+    Ok(replayed(&subject, args.trace))
+}
+
+/// Runs it, says what came of it, and whether that is fine.
+pub(crate) fn replayed(subject: &Subject, trace: bool) -> bool {
+    let ran = subject.run();
+    if let (true, Some(trace)) = (trace, &ran.report.trace) {
         say_on!("{trace}");
     }
-    describe(&subject, &report);
-    for problem in &problems {
+    describe(subject, &ran.report);
+    for problem in &ran.problems {
         say!("fails {problem}");
     }
-    say!("trace hash {}", report.hash);
-    Ok(problems.is_empty())
+    say!("trace hash {}", ran.report.hash);
+    ran.problems.is_empty()
 }
 
 fn describe(subject: &Subject, report: &Report) {
@@ -168,27 +47,34 @@ fn describe(subject: &Subject, report: &Report) {
     );
 }
 
-/// Prints a trace, or writes it as a page.
+/// Prints a trace, or writes it as a page; and says what is wrong.
 pub(crate) fn show(args: &ShowArgs) -> Done {
-    let subject = Subject::find(&args.subject, args.transport.as_deref())?;
-    let (problems, report, verdict) = subject.run();
-    let Some(trace) = &report.trace else {
+    let subject = Subject::find(&args.subject, args.choice.choice())?;
+    let ran = subject.run();
+    let Some(trace) = &ran.report.trace else {
         return Err(Unusable("the run has no trace".to_owned()));
     };
-    if let Some(path) = &args.html {
-        write(path, &html::page(trace, &subject.title()))?;
-        say!("{} events in {}", trace.events.len(), path.display());
-    } else if args.json {
+    let complaint = subject.complaint(&ran);
+    if args.json {
         let json = serde_json::to_string_pretty(trace)
             .map_err(|error| Unusable(format!("the trace cannot be written: {error}")))?;
         say!("{json}");
+        // Whoever reads stdout wants JSON and nothing else.
+        if let Some(complaint) = &complaint {
+            complain!("{complaint}");
+        }
+        return Ok(complaint.is_none());
+    }
+    if let Some(path) = &args.html {
+        write(path, &html::page(trace, &subject.title()))?;
+        say!("{} events in {}", trace.events.len(), path.display());
     } else {
         say_on!("{trace}");
-        if let Some(verdict) = verdict.filter(|verdict| !verdict.is_ok()) {
-            say!("{verdict}");
-        }
     }
-    Ok(problems.is_empty())
+    if let Some(complaint) = &complaint {
+        say!("{complaint}");
+    }
+    Ok(complaint.is_none())
 }
 
 /// Writes a file, or says what can be done about it.

@@ -1,131 +1,102 @@
 //! What a command is about: a seed, a scenario or a saved plan.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rapace_sim::scenario::{SavedPlan, Scenario, ScriptError, Services, Verdict};
+use rapace_sim::scenario::{SavedPlan, Scenario, ScriptError, Services};
 use rapace_sim::{LinkKind, Plan, Report, WorldBuilder, standard};
 
 use crate::Unusable;
-use crate::seeds::Seeds;
+use crate::names::{find, quoted};
+use crate::seeds::seed;
 
 /// Something that can be run.
-pub(crate) enum Subject {
-    /// The standard world with a plan.
-    Standard(Plan),
-    /// A scenario over one transport, with a plan that may not be its own.
+pub(crate) struct Subject {
+    pub(crate) world: World,
+    /// Its seed, and its faults.
+    plan: Plan,
+    /// The command that runs it again.
+    again: String,
+}
+
+/// Where a plan happens.
+pub(crate) enum World {
+    /// The standard world of the plan's seed.
+    Standard,
+    /// A scenario over one transport.
     Scenario {
         scenario: Box<Scenario>,
         /// What saved plans call it: its name, or a path where that would not be found.
-        world: String,
+        name: String,
         transport: LinkKind,
-        plan: Plan,
+        /// Whether the faults are the scenario's own, so that its expectations hold.
+        is_own: bool,
     },
 }
 
-/// The folder of scenario files: `scenarios` here or in a folder above.
-pub(crate) fn folder() -> Option<PathBuf> {
-    let here = std::env::current_dir().ok()?;
-    here.ancestors()
-        .map(|folder| folder.join("scenarios"))
-        .find(|folder| folder.is_dir())
+/// What a file has in it.
+pub(crate) enum Script {
+    Scenario(Box<Scenario>),
+    Plan(SavedPlan),
 }
 
-/// Files of a folder that end in `.toml`, sorted by name.
-pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
-        .collect();
-    files.sort();
-    files
+/// What else the command line says of a subject.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Choice<'a> {
+    pub(crate) transport: Option<&'a str>,
+    pub(crate) seed: Option<u64>,
 }
 
-/// The file that a name means: a path, or a file of the folder of scenarios.
-fn find(name: &str) -> Result<PathBuf, Unusable> {
-    let path = Path::new(name);
-    if path.is_file() {
-        return Ok(path.to_owned());
-    }
-    let folder = folder();
-    let places = folder.iter().flat_map(|folder| {
-        [
-            folder.join(format!("{name}.toml")),
-            folder.join("regressions").join(format!("{name}.toml")),
-        ]
-    });
-    let found = places.into_iter().find(|path| path.is_file());
-    found.ok_or_else(|| Unusable(nothing_like(name, folder.as_deref())))
-}
-
-/// Why a name means nothing, and what might have been meant.
-fn nothing_like(name: &str, folder: Option<&Path>) -> String {
-    let path = Path::new(name);
-    if path.is_dir() {
-        return format!(
-            "`{name}` is a folder; name a file in it, or run all of scenarios/ with `cargo sim run --all`"
-        );
-    }
-    if name.parse::<Seeds>().is_ok() {
-        return format!(
-            "`{name}` is a range, and one seed is needed; `cargo sim sweep --seeds {name}` runs them all"
-        );
-    }
-    let Some(folder) = folder else {
-        return format!(
-            "there is no file `{name}`, and no folder `scenarios` here or above that could have it"
-        );
-    };
-    let mut known: Vec<String> = [folder.to_owned(), folder.join("regressions")]
-        .iter()
-        .flat_map(|folder| files(folder))
-        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
-        .collect();
-    // Of a path its last part: `scenarios/row_4.toml`.
-    let wanted = path.file_stem().unwrap_or_default().to_string_lossy();
-    let likeness = |known: &str| {
-        if !wanted.is_empty() && known.contains(&*wanted) {
-            return 1.0;
+impl Choice<'_> {
+    /// Refuses to say what is decided already.
+    fn must_be_empty(self, what: &str) -> Result<(), Unusable> {
+        if let Some(name) = self.transport {
+            return Err(Unusable(format!(
+                "`--transport {name}` is for scenarios; {what} has its own transports"
+            )));
         }
-        strsim::jaro_winkler(known, &wanted)
-    };
-    known.retain(|known| likeness(known) >= LIKE);
-    known.sort_by(|one, other| likeness(other).total_cmp(&likeness(one)));
-    known.truncate(SUGGESTIONS_MAX);
-    if known.is_empty() {
-        return format!(
-            "there is no file and no scenario `{name}`; `cargo sim list` shows what there is"
-        );
+        self.seed_must_be_open(what)
     }
-    let known: Vec<String> = known.iter().map(|known| format!("`{known}`")).collect();
-    format!(
-        "there is no file and no scenario `{name}`; is it {}?",
-        known.join(" or ")
-    )
+
+    fn seed_must_be_open(self, what: &str) -> Result<(), Unusable> {
+        match self.seed {
+            Some(seed) => Err(Unusable(format!(
+                "`--seed {seed}` is for scenarios; {what} has its seed"
+            ))),
+            None => Ok(()),
+        }
+    }
 }
 
-/// Names that are less like what was written are not worth mentioning, from 0 to 1.
-const LIKE: f64 = 0.9;
-/// So many names are mentioned.
-const SUGGESTIONS_MAX: usize = 4;
+/// What came of a run.
+pub(crate) struct Ran {
+    /// What is wrong, each a sentence.
+    pub(crate) problems: Vec<String>,
+    /// The report, which has the trace.
+    pub(crate) report: Report,
+}
 
 fn read(path: &Path) -> Result<String, Unusable> {
     fs::read_to_string(path)
         .map_err(|error| Unusable(format!("{} cannot be read: {error}", path.display())))
 }
 
-/// Whether a file is a scenario rather than a saved plan.
-fn is_scenario(text: &str) -> bool {
-    text.lines()
-        .any(|line| line.trim_start().starts_with("[plugin"))
-}
-
-/// A scenario by name or path.
-pub(crate) fn scenario(name: &str) -> Result<Scenario, Unusable> {
-    let path = find(name)?;
+/// A scenario or a saved plan.
+pub(crate) fn script(path: &Path) -> Result<Script, Unusable> {
     let shown = path.display().to_string();
-    Scenario::parse(&shown, &read(&path)?).map_err(|error| not_read(&path, &error))
+    let text = read(path)?;
+    if path.extension().is_some_and(|ending| ending == "json") {
+        let plan = serde_json::from_str(&text)
+            .map_err(|error| Unusable(format!("{shown} is no plan: {error}")))?;
+        return Ok(Script::Plan(SavedPlan::standard("", plan)));
+    }
+    let script = if SavedPlan::is_meant(&text) {
+        SavedPlan::parse(&shown, &text).map(Script::Plan)
+    } else {
+        Scenario::parse(&shown, &text).map(|scenario| Script::Scenario(Box::new(scenario)))
+    };
+    script.map_err(|error| not_read(path, &error))
 }
 
 /// Why a file cannot be used.
@@ -139,8 +110,8 @@ fn not_read(path: &Path, error: &ScriptError) -> Unusable {
     Unusable(format!("{error}{hint}"))
 }
 
-/// What a saved plan calls the scenario of a file: its name, if that finds the file.
-fn world_name(path: &Path, scenario: &Scenario) -> String {
+/// What finds the scenario of a file again: its name, if that finds the file, else the path.
+pub(crate) fn world_name(path: &Path, scenario: &Scenario) -> String {
     let same = |other: PathBuf| {
         let same = path.canonicalize().ok()? == other.canonicalize().ok()?;
         same.then_some(())
@@ -149,6 +120,17 @@ fn world_name(path: &Path, scenario: &Scenario) -> String {
         Some(()) => scenario.name.clone(),
         None => path.display().to_string(),
     }
+}
+
+/// The command that runs a scenario again.
+pub(crate) fn run_again(name: &str, transport: LinkKind, seed: u64) -> String {
+    let (name, transport) = (quoted(name), transport.name());
+    format!("cargo sim run {name} --transport {transport} --seed {seed}")
+}
+
+/// The command that runs a seed or a saved plan again.
+pub(crate) fn replay_again(name: &str) -> String {
+    format!("cargo sim replay {}", quoted(name))
 }
 
 /// The transports of a scenario that are asked for.
@@ -186,93 +168,154 @@ pub(crate) fn transports(
 
 impl Subject {
     /// From a seed, the name of a scenario, or the path of a file.
-    pub(crate) fn find(name: &str, transport: Option<&str>) -> Result<Self, Unusable> {
-        if let Ok(seed) = name.parse::<u64>() {
-            return Ok(Subject::Standard(standard::world(seed).planned().clone()));
-        }
-        let path = find(name)?;
-        let text = read(&path)?;
-        let shown = path.display().to_string();
-        if path.extension().is_some_and(|ending| ending == "json") {
-            let plan = serde_json::from_str(&text)
-                .map_err(|error| Unusable(format!("{shown} is no plan: {error}")))?;
-            return Ok(Subject::Standard(plan));
-        }
-        if is_scenario(&text) {
-            let scenario =
-                Scenario::parse(&shown, &text).map_err(|error| not_read(&path, &error))?;
-            let transport = transports(&scenario, transport)?[0];
-            let plan = scenario.plan(scenario.seed);
-            let world = world_name(&path, &scenario);
-            return Ok(Subject::Scenario {
-                scenario: Box::new(scenario),
-                world,
-                transport,
-                plan,
+    pub(crate) fn find(name: &str, choice: Choice<'_>) -> Result<Self, Unusable> {
+        if let Ok(seed) = seed(name) {
+            choice.must_be_empty("the standard world of a seed")?;
+            return Ok(Subject {
+                world: World::Standard,
+                plan: standard::world(seed).planned().clone(),
+                again: replay_again(&seed.to_string()),
             });
         }
-        let saved = SavedPlan::parse(&shown, &text).map_err(|error| not_read(&path, &error))?;
-        if saved.world == SavedPlan::STANDARD {
-            return Ok(Subject::Standard(saved.plan));
+        let path = find(name)?;
+        match script(&path)? {
+            Script::Plan(saved) => Subject::saved(name, saved, choice),
+            Script::Scenario(scenario) => {
+                let transport = transports(&scenario, choice.transport)?[0];
+                let plan = scenario.plan(choice.seed.unwrap_or(scenario.seed));
+                let name = world_name(&path, &scenario);
+                Ok(Subject {
+                    again: run_again(&name, transport, plan.seed),
+                    world: World::Scenario {
+                        scenario,
+                        name,
+                        transport,
+                        is_own: true,
+                    },
+                    plan,
+                })
+            }
         }
-        let scenario = self::scenario(&saved.world)?;
+    }
+
+    /// A saved plan that was found by this name.
+    pub(crate) fn saved(
+        name: &str,
+        saved: SavedPlan,
+        choice: Choice<'_>,
+    ) -> Result<Self, Unusable> {
+        let again = replay_again(name);
+        let what = format!("the saved plan `{name}`");
+        if saved.world == SavedPlan::STANDARD {
+            choice.must_be_empty(&what)?;
+            return Ok(Subject {
+                world: World::Standard,
+                plan: saved.plan,
+                again,
+            });
+        }
+        choice.seed_must_be_open(&what)?;
         let wanted = saved.transport.map(LinkKind::name);
-        let transport = transports(&scenario, wanted.or(transport))?[0];
-        Ok(Subject::Scenario {
-            scenario: Box::new(scenario),
-            world: saved.world,
-            transport,
+        if let (Some(wanted), Some(other)) = (wanted, choice.transport)
+            && wanted != other
+        {
+            return Err(Unusable(format!(
+                "{what} is for `{wanted}`; take `transport` out of the file to have `{other}`"
+            )));
+        }
+        let path = find(&saved.world)?;
+        let Script::Scenario(scenario) = script(&path)? else {
+            return Err(Unusable(format!(
+                "the world of {what} must be a scenario, and `{}` is a saved plan, too",
+                saved.world
+            )));
+        };
+        let transport = transports(&scenario, wanted.or(choice.transport))?[0];
+        let again = match (wanted, choice.transport) {
+            (None, Some(_)) => format!("{again} --transport {}", transport.name()),
+            _ => again,
+        };
+        Ok(Subject {
+            world: World::Scenario {
+                scenario,
+                name: saved.world,
+                transport,
+                is_own: false,
+            },
             plan: saved.plan,
+            again,
         })
     }
 
     /// Its name in titles.
     pub(crate) fn title(&self) -> String {
-        match self {
-            Subject::Standard(plan) => format!("standard world, seed {}", plan.seed),
-            Subject::Scenario {
+        match &self.world {
+            World::Standard => format!("standard world, seed {}", self.plan.seed),
+            World::Scenario {
                 scenario,
                 transport,
                 ..
+            } => format!(
+                "{} over {} with seed {}",
+                scenario.name,
+                transport.name(),
+                self.plan.seed
+            ),
+        }
+    }
+
+    /// Runs it.
+    pub(crate) fn run(&self) -> Ran {
+        match &self.world {
+            World::Standard => {
+                let report = self.builder().trace(true).run();
+                let problems = report.failures.iter().map(ToString::to_string).collect();
+                Ran { problems, report }
+            }
+            World::Scenario {
+                scenario,
+                transport,
+                is_own,
+                ..
             } => {
-                format!("{} over {}", scenario.name, transport.name())
+                let services = Services::standard();
+                let verdict = if *is_own {
+                    scenario.run_plan(*transport, &self.plan, &services)
+                } else {
+                    scenario.run_saved(*transport, &self.plan, &services)
+                };
+                Ran {
+                    problems: verdict.problems,
+                    report: verdict.report,
+                }
             }
         }
     }
 
-    /// Runs it; what is wrong with it, and the report, which has the trace.
-    pub(crate) fn run(&self) -> (Vec<String>, Report, Option<Verdict>) {
-        match self {
-            Subject::Standard(plan) => {
-                let report = standard::with_plan(plan.clone()).trace(true).run();
-                let problems = report.failures.iter().map(ToString::to_string).collect();
-                (problems, report, None)
-            }
-            Subject::Scenario {
-                scenario,
-                transport,
-                plan,
-                ..
-            } => {
-                let verdict = scenario.run_plan(*transport, plan, &Services::standard());
-                let (problems, report) = (verdict.problems.clone(), verdict.report.clone());
-                (problems, report, Some(verdict))
-            }
+    /// What is wrong, and how to see it again; `None` when nothing is.
+    pub(crate) fn complaint(&self, ran: &Ran) -> Option<String> {
+        if ran.problems.is_empty() {
+            return None;
         }
+        let mut text = format!("{} fails:", self.title());
+        for problem in &ran.problems {
+            let _ = write!(text, "\n  - {problem}");
+        }
+        let _ = write!(text, "\nsee it again: {}", self.again);
+        Some(text)
     }
 
     /// The world, for shrinking.
-    pub(crate) fn world(&self) -> WorldBuilder {
-        match self {
-            Subject::Standard(plan) => standard::with_plan(plan.clone()),
-            Subject::Scenario {
+    pub(crate) fn builder(&self) -> WorldBuilder {
+        match &self.world {
+            World::Standard => standard::with_plan(self.plan.clone()),
+            World::Scenario {
                 scenario,
                 transport,
-                plan,
                 ..
             } => scenario
                 .builder(*transport, &Services::standard())
-                .plan(plan.clone()),
+                .plan(self.plan.clone()),
         }
     }
 }

@@ -10,9 +10,10 @@ use rapace_sim::{Report, Sweep, SweepReport, standard};
 
 use crate::args::SweepArgs;
 use crate::interrupt::Interrupt;
-use crate::progress::{Progress, grouped};
+use crate::progress::{Progress, clock, grouped};
 use crate::seeds::{Seeds, Shard};
 use crate::shrink::shrunk;
+use crate::subject::replay_again;
 use crate::{Ended, Unusable};
 
 /// How long a sweep takes when nothing says so.
@@ -44,6 +45,14 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<Ended, Unusable> {
     }
     let range = seeds.of(shard);
     let total = seeds.end.map(|_| range.end - range.start);
+    if range.is_empty() {
+        say!(
+            "shard {shard} of {seeds} has no seeds, since there are more shards than seeds; \
+             nothing was run"
+        );
+        return Ok(Ended::Fine);
+    }
+    let start = range.start;
     let interrupt = Interrupt::catch();
     let over = Sweep::over(range);
     let config = Sweep {
@@ -53,15 +62,21 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<Ended, Unusable> {
         stop: interrupt.stop.clone(),
         ..over
     };
-    let mut progress = Progress::new(total, time);
-    let report = rapace_sim::sweep(&config, standard::world, |so_far| progress.show(so_far));
+    let mut progress = Progress::new();
+    let report = rapace_sim::sweep(&config, standard::world, |so_far| {
+        progress.show(|_| {
+            let done = done(so_far, total, time);
+            (Some(done), fields(so_far, total, time))
+        });
+    });
     progress.end();
     interrupt.no_longer();
     let stopped = interrupt.code();
     if stopped.is_some() {
         say!("stopped; this is what came until then\n");
     }
-    say!("{}", table(&report, columns()));
+    let covered = covered(start, &report, seeds, shard);
+    say!("{}", table(&report, &covered, columns()));
     let missed = report.marks_missed();
     let enough = report.seeds >= SEEDS_FOR_MARKS && report.failures.is_empty() && stopped.is_none();
     if !missed.is_empty() {
@@ -85,6 +100,54 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<Ended, Unusable> {
     })
 }
 
+/// The seeds that were run, which are those from the first one on, and of what they are a part.
+fn covered(start: u64, report: &SweepReport, asked: Seeds, shard: Shard) -> String {
+    let run = Seeds {
+        start,
+        end: Some(start.saturating_add(report.seeds)),
+    };
+    match (run == asked, shard.count) {
+        (true, _) => run.to_string(),
+        (false, 1) => format!("{run} of {asked}"),
+        (false, _) => {
+            let part = asked.of(shard);
+            let part = Seeds {
+                start: part.start,
+                end: asked.end.map(|_| part.end),
+            };
+            if run == part {
+                format!("{run}: shard {shard} of {asked}")
+            } else {
+                format!("{run} of {part}: shard {shard} of {asked}")
+            }
+        }
+    }
+}
+
+/// How much is done, from 0 to 1: of the seeds or of the time, whichever is over first.
+fn done(so_far: &SweepReport, total: Option<u64>, time: Option<Duration>) -> f64 {
+    let of_seeds = total.map_or(0.0, |total| so_far.seeds as f64 / total.max(1) as f64);
+    let of_time = time.map_or(0.0, |time| {
+        so_far.real_time.as_secs_f64() / time.as_secs_f64().max(1e-9)
+    });
+    of_seeds.max(of_time).min(1.0)
+}
+
+/// Live counts, what matters most first.
+fn fields(so_far: &SweepReport, total: Option<u64>, time: Option<Duration>) -> Vec<String> {
+    let hit: u64 = so_far.faults.values().map(|count| count.hit).sum();
+    let of_total = total.map_or_else(String::new, |total| format!("/{}", grouped(total)));
+    let of_time = time.map_or_else(String::new, |time| format!("/{}", clock(time)));
+    let now = clock(so_far.real_time);
+    vec![
+        format!("{now}{of_time}  {}{of_total} seeds", grouped(so_far.seeds)),
+        format!("{} failed", so_far.failures.len()),
+        format!("{} faults hit", grouped(hit)),
+        format!("{} calls", grouped(so_far.calls)),
+        format!("{} events/s", grouped(so_far.steps_per_second() as u64)),
+    ]
+}
+
 /// How many columns lines may have: at most so many, and at least two words of the second column.
 const COLUMNS: std::ops::RangeInclusive<usize> = 40..=96;
 
@@ -97,7 +160,7 @@ fn columns() -> usize {
 }
 
 /// What the sweep did, for people.
-fn table(report: &SweepReport, columns: usize) -> String {
+fn table(report: &SweepReport, covered: &str, columns: usize) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: String| {
         let _ = writeln!(text, "{name:<14}  {value}");
@@ -111,6 +174,7 @@ fn table(report: &SweepReport, columns: usize) -> String {
             report.real_time.as_secs_f64()
         ),
     );
+    row("which", covered.to_owned());
     row(
         "events",
         format!(
@@ -178,7 +242,7 @@ fn failure(failed: &Report, folder: &Path) {
             let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, saved));
             match written {
                 Ok(()) => {
-                    say!("see it again: cargo sim replay {}", path.display());
+                    say!("see it again: {}", replay_again(&path.to_string_lossy()));
                     say!("with all faults, anywhere: cargo sim replay {seed}");
                 }
                 Err(error) => {
@@ -220,6 +284,47 @@ fn wrapped(entries: &[String], columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_says_which_seeds_it_is_of() {
+        let told = |seeds: u64, asked: &str, shard: &str| {
+            let (asked, shard): (Seeds, Shard) = (asked.parse().unwrap(), shard.parse().unwrap());
+            let report = SweepReport {
+                seeds,
+                ..SweepReport::default()
+            };
+            covered(asked.of(shard).start, &report, asked, shard)
+        };
+        assert_eq!(told(20, "0..20", "0/1"), "0..20");
+        assert_eq!(told(7, "0..20", "0/1"), "0..7 of 0..20");
+        assert_eq!(told(7, "0..", "0/1"), "0..7 of 0..");
+        assert_eq!(told(5, "0..20", "1/4"), "5..10: shard 1/4 of 0..20");
+        assert_eq!(told(2, "0..20", "1/4"), "5..7 of 5..10: shard 1/4 of 0..20");
+        let open = told(2, "0..", "1/4");
+        assert_eq!(
+            open,
+            "1099511627776..1099511627778 of 1099511627776..: shard 1/4 of 0.."
+        );
+    }
+
+    #[test]
+    fn what_is_over_first_fills_the_bar() {
+        let so_far = SweepReport {
+            seeds: 30,
+            real_time: Duration::from_secs(15),
+            ..SweepReport::default()
+        };
+        let minute = Some(Duration::from_mins(1));
+        let near = |one: f64, other: f64| (one - other).abs() < 1e-9;
+        assert!(near(done(&so_far, None, minute), 0.25));
+        assert!(near(done(&so_far, Some(60), minute), 0.5));
+        assert!(near(done(&so_far, Some(20), None), 1.0));
+        assert!(near(done(&so_far, None, None), 0.0));
+        assert_eq!(
+            fields(&so_far, Some(6_000), minute)[0],
+            "0:15/1:00  30/6,000 seeds"
+        );
+    }
 
     #[test]
     fn entries_are_wrapped_where_the_terminal_ends() {

@@ -125,7 +125,7 @@ fn a_stdout_that_cannot_be_written_exits_with_2_and_says_so() {
     };
     for args in [
         &["run", path][..],
-        &["show", path, "--json"],
+        &["show", "row_01_handler_panics", "--json"],
         &["run", "row_01_handler_panics"],
         &["list"],
         &["run", "--help"],
@@ -173,6 +173,36 @@ fn mistakes_of_newcomers_are_met_with_advice() {
             "is it `row_04_unread_stream`",
         ),
         (&["run", "row_04"], "is it `row_04"),
+        (&["run", "row_4"], "is it `row_04_unread_stream`?"),
+        (
+            &["run", "/nowhere/x.toml"],
+            "there is no file `/nowhere/x.toml`; `cargo sim list`",
+        ),
+        (&["run", "4711"], "`cargo sim replay 4711`"),
+        (&["replay", "99999999999999999999"], "18446744073709551615"),
+        (
+            &[
+                "run",
+                "row_04_unread_stream",
+                "--seed",
+                "99999999999999999999",
+            ],
+            "18446744073709551615",
+        ),
+        (&["replay", "7", "--transport", "shm"], "for scenarios"),
+        (&["show", "7", "--seed", "3"], "for scenarios"),
+        (
+            &["run", "clock_ahead_for_good", "--transport", "stream"],
+            "for scenarios",
+        ),
+        (
+            &["shrink", "clock_ahead_for_good", "--seed", "3"],
+            "for scenarios",
+        ),
+        (
+            &["run", "clock_ahead_for_good", "--seeds", "0..3"],
+            "for scenarios",
+        ),
         (&["run", "scenarios"], "`cargo sim run --all`"),
         (&["run", "README.md"], "docs/simulator/scenario-format.md"),
         (
@@ -214,6 +244,177 @@ fn mistakes_of_newcomers_are_met_with_advice() {
         assert_eq!(output.status.code(), UNUSABLE, "{wrong:?}");
         assert!(err(&output).contains(advice), "{wrong:?}: {}", err(&output));
     }
+}
+
+/// A call that takes longer than a world may: every run fails, whatever else happens.
+const ENDLESS: &str = r#"
+about = "A call that takes longer than a world may."
+plugin.images = {}
+
+[[call]]
+do = "nap(130000)"
+"#;
+
+/// Runs the command that a failure prints, which must fail in the same way.
+fn see_it_again(text: &str) -> Output {
+    let mut again = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("see it again: "));
+    let again = again.next().unwrap_or_else(|| panic!("not said: {text}"));
+    let words = again.strip_prefix("cargo sim ").expect("it is a command");
+    let words: Vec<&str> = words
+        .split(' ')
+        .map(|word| word.trim_matches('\''))
+        .collect();
+    sim(&words)
+}
+
+#[test]
+fn what_is_printed_to_see_a_failure_again_shows_the_same_failure() {
+    let dies = file("again", "dies.toml", DIES);
+    let endless = file("again", "endless.toml", ENDLESS);
+    let path = |path: &Path| path.to_str().expect("paths are UTF-8").to_owned();
+    let (dies, endless) = (path(&dies), path(&endless));
+    // Its fault is not the scenario's own.
+    let plan = format!(
+        "world = {endless:?}\ntransport = \"mem\"\nseed = 9\nfaults = [\"at 7s: hang images for 1ms\"]\n"
+    );
+    let plan = path(&file("again", "plan.toml", &plan));
+    let page = path(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("again/page.html"));
+    for (args, why) in [
+        (&["run", &dies, "--seed", "3"][..], "call `nap` (line 6)"),
+        (
+            &["show", &dies, "--transport", "shm"],
+            "call `nap` (line 6)",
+        ),
+        (&["show", &dies, "--html", &page], "call `nap` (line 6)"),
+        (&["run", &endless, "--seeds", "4..9"], "not over after 120s"),
+        (&["show", &plan], "not over after 120s"),
+        (&["show", &plan, "--html", &page], "not over after 120s"),
+    ] {
+        let first = sim(args);
+        assert_eq!(first.status.code(), FOUND, "{args:?}: {}", err(&first));
+        let text = out(&first);
+        assert!(text.contains(why), "{args:?}: {text}");
+        let again = see_it_again(&text);
+        assert_eq!(again.status.code(), FOUND, "{args:?}: {text}");
+        assert!(out(&again).contains(why), "{args:?}: {}", out(&again));
+    }
+    let shown = out(&sim(&["show", &plan]));
+    let again = format!("see it again: cargo sim replay {plan}");
+    assert!(shown.contains(&again), "{shown}");
+}
+
+#[test]
+fn a_crash_that_fails_is_saved_so_that_it_fails_again() {
+    // Plans of crashes are written below the current folder.
+    let path = file("crashes", "endless.toml", ENDLESS);
+    let folder = path.parent().expect("it is in a folder");
+    let run = |args: &[&str]| {
+        let output = command(args).current_dir(folder).output();
+        output.expect("cargo-sim starts")
+    };
+    let first = run(&[
+        "run",
+        "endless.toml",
+        "--transport",
+        "mem",
+        "--crash-everywhere",
+    ]);
+    assert_eq!(first.status.code(), FOUND, "{}", err(&first));
+    assert!(err(&first).starts_with("0:0"), "{}", err(&first));
+    assert!(err(&first).contains(" crash points, "), "{}", err(&first));
+    let saved = "target/sim/endless-mem-0.toml";
+    let again = format!("see it again: cargo sim replay {saved}");
+    assert!(out(&first).contains(&again), "{}", out(&first));
+    let why = "call 1 `nap` of host never ended";
+    assert!(out(&first).contains(why), "{}", out(&first));
+    for command in ["replay", "run", "show"] {
+        let again = run(&[command, saved]);
+        assert_eq!(again.status.code(), FOUND, "{}", err(&again));
+        assert!(out(&again).contains(why), "{command}: {}", out(&again));
+    }
+    let other = run(&["replay", saved, "--transport", "shm"]);
+    assert_eq!(other.status.code(), UNUSABLE);
+    assert!(err(&other).contains("is for `mem`"), "{}", err(&other));
+    let same = run(&["replay", saved, "--transport", "mem"]);
+    assert_eq!(out(&same), out(&run(&["replay", saved])));
+}
+
+#[test]
+fn saved_plans_that_are_listed_can_be_run() {
+    let run = sim(&["run", "clock_ahead_for_good"]);
+    assert_eq!(run.status.code(), FINE, "{}", err(&run));
+    assert_eq!(out(&run), out(&sim(&["replay", "clock_ahead_for_good"])));
+}
+
+/// Files are what their keys say, not what their lines begin with.
+#[test]
+fn a_scenario_may_be_written_in_other_words_of_toml() {
+    let path = file("toml", "endless.toml", &ENDLESS.replace("130000", "1"));
+    let path = path.to_str().expect("paths are UTF-8");
+    for command in ["run", "replay", "show"] {
+        let output = sim(&[command, path]);
+        assert_eq!(output.status.code(), FINE, "{command}: {}", err(&output));
+    }
+}
+
+#[test]
+fn seeds_and_transports_of_scenarios_can_be_chosen() {
+    let hash = |args: &[&str]| {
+        let output = sim(args);
+        assert_eq!(output.status.code(), FINE, "{args:?}: {}", err(&output));
+        let text = out(&output);
+        text.lines().last().unwrap_or_default().to_owned()
+    };
+    let name = "row_04_unread_stream";
+    let own = hash(&["replay", name]);
+    assert_eq!(own, hash(&["replay", name, "--transport", "stream"]));
+    assert_ne!(own, hash(&["replay", name, "--transport", "shm"]));
+    let five = hash(&["replay", name, "--seed", "5"]);
+    assert_ne!(own, five);
+    assert_eq!(five, hash(&["replay", name, "--seed", "5"]));
+    assert_eq!(hash(&["replay", "1_7"]), hash(&["replay", "17"]));
+    let shown = |args: &[&str]| out(&sim(args));
+    assert_ne!(
+        shown(&["show", name]),
+        shown(&["show", name, "--seed", "5"])
+    );
+    let shrunk = out(&sim(&["shrink", name, "--seed", "5", "--transport", "mem"]));
+    assert!(shrunk.contains("over mem with seed 5"), "{shrunk}");
+}
+
+#[test]
+fn many_runs_of_a_scenario_say_how_far_they_are() {
+    let output = sim(&["run", "row_01_handler_panics", "--seeds", "0..4"]);
+    assert_eq!(output.status.code(), FINE);
+    let told = "0:00  1/12 runs, row_01_handler_panics over stream";
+    assert!(err(&output).starts_with(told), "{}", err(&output));
+}
+
+#[test]
+fn every_command_shows_how_it_is_used() {
+    for command in ["run", "sweep", "replay", "shrink", "show", "list"] {
+        let help = out(&sim(&[command, "--help"]));
+        let (_, examples) = help.split_once("Examples:\n").unwrap_or_default();
+        let examples = examples.lines().filter(|line| line.contains("cargo sim "));
+        assert!(examples.count() >= 2, "{help}");
+    }
+}
+
+/// What goes into `jq` is JSON alone, also when the run has failed.
+#[test]
+fn json_stands_alone() {
+    let path = file("json", "dies.toml", DIES);
+    let output = sim(&["show", path.to_str().expect("paths are UTF-8"), "--json"]);
+    assert_eq!(output.status.code(), FOUND);
+    let json: serde_json::Value = serde_json::from_str(&out(&output)).expect("JSON");
+    assert!(json["events"].is_array());
+    assert!(
+        err(&output).contains("call `nap` (line 6)"),
+        "{}",
+        err(&output)
+    );
 }
 
 #[cfg(unix)]
@@ -291,6 +492,17 @@ fn shards_together_are_the_whole_sweep() {
         total += seeds(&["sweep", "--seeds", "100..120", "--shard", shard]);
     }
     assert_eq!(total, 20);
+    let table = out(&sim(&["sweep", "--seeds", "100..120", "--shard", "1/3"]));
+    let which = table.lines().find(|line| line.starts_with("which "));
+    assert_eq!(
+        which,
+        Some("which           106..113: shard 1/3 of 100..120")
+    );
+    let empty = sim(&["sweep", "--seeds", "0..3", "--shard", "0/8"]);
+    assert_eq!(empty.status.code(), FINE);
+    let text = out(&empty);
+    assert!(text.starts_with("shard 0/8 of 0..3 has no seeds"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
 }
 
 #[test]

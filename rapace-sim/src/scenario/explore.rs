@@ -1,7 +1,5 @@
 //! Crashes at every single event of a scenario, and at every store into shared memory.
 
-use std::collections::BTreeMap;
-
 use super::model::{HOST, Scenario};
 use super::run::Verdict;
 use super::services::Services;
@@ -9,7 +7,7 @@ use crate::fault::{Fault, What, When};
 use crate::link::LinkKind;
 use crate::report::Report;
 use crate::shm::explore::{Look, explore_moment};
-use crate::trace::{Happening, Trace};
+use crate::trace::Happening;
 
 /// A process with more events or stores than this is not explored further: the scenario is too long.
 const MOMENTS_MAX: u64 = 5_000;
@@ -83,12 +81,13 @@ struct Explorer<'s> {
 
 impl Explorer<'_> {
     /// One run with this crash.
-    fn run(&mut self, process: &str, crash: Fault) -> Report {
+    fn run(&mut self, crash: Fault) -> Report {
         let mut plan = self.scenario.plan(self.scenario.seed);
         plan.faults.push(crash);
-        let mut verdict = self.scenario.run_plan(self.transport, &plan, self.services);
+        let verdict = self
+            .scenario
+            .run_saved(self.transport, &plan, self.services);
         self.all.runs += 1;
-        verdict.problems = essential(self.scenario, &verdict, process);
         let report = verdict.report.clone();
         if !verdict.is_ok() {
             self.all.failures.push(verdict);
@@ -108,7 +107,7 @@ impl Explorer<'_> {
                     process: process.to_owned(),
                 },
             };
-            let report = self.run(process, crash.clone());
+            let report = self.run(crash.clone());
             let happened = report.trace.as_ref().is_some_and(|trace| {
                 trace.events.iter().any(|event| {
                     matches!(&event.what, Happening::Fault { fault, .. } if *fault == crash)
@@ -125,7 +124,7 @@ impl Explorer<'_> {
     fn before_stores(&mut self, process: &str) {
         for n in 1..=MOMENTS_MAX {
             let moment = explore_moment(process, n, self.scenario.seed, |crash| {
-                let look = Look::of(&self.run(process, crash));
+                let look = Look::of(&self.run(crash));
                 look.filter(|_| self.all.failures.len() < FAILURES_MAX)
             });
             self.all.unreleased_max = self.all.unreleased_max.max(moment.unreleased);
@@ -137,49 +136,4 @@ impl Explorer<'_> {
         }
         self.all.cut_short.push(process.to_owned());
     }
-}
-
-/// What is wrong whatever else happens, when this process has crashed.
-fn essential(scenario: &Scenario, verdict: &Verdict, crashed: &str) -> Vec<String> {
-    let report = &verdict.report;
-    let mut problems: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
-    if let Some(trace) = &report.trace {
-        problems.extend(unended(trace));
-    }
-    for (call, outcomes) in scenario.calls.iter().zip(&verdict.outcomes) {
-        let (ended, made) = (outcomes.len() as u64, call.total());
-        // Who dies before it has begun to call has nothing to end; and nobody outlives the host.
-        let all_begin = call.from != crashed && crashed != HOST;
-        if ended > made || (ended < made && all_begin) {
-            problems.push(format!("{ended} of {made} calls `{}` ended", call.name));
-        }
-        let mut wrong = outcomes.iter().filter_map(|outcome| outcome.wrong.as_ref());
-        if let Some(wrong) = wrong.next() {
-            problems.push(format!("call `{}` got something wrong: {wrong}", call.name));
-        }
-    }
-    problems
-}
-
-/// Calls that were begun and never ended, in whichever process.
-fn unended(trace: &Trace) -> Vec<String> {
-    let mut open = BTreeMap::new();
-    for event in &trace.events {
-        if let Happening::Call {
-            process,
-            call,
-            label,
-            outcome,
-        } = &event.what
-        {
-            match outcome {
-                None => open.insert(
-                    *call,
-                    format!("call {call} `{label}` of {process} never ended"),
-                ),
-                Some(_) => open.remove(call),
-            };
-        }
-    }
-    open.into_values().collect()
 }

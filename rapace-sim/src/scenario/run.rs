@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::model::{HOST, Party, Scenario};
 use super::perform::{Board, Outcome, perform};
+use super::saved::SavedPlan;
 use super::services::Services;
 use super::verdict;
 use crate::link::{LinkConfig, LinkKind};
@@ -18,8 +19,6 @@ use crate::world::{World, WorldBuilder};
 pub struct Verdict {
     /// The scenario's name.
     pub scenario: String,
-    /// What `cargo sim run` knows it by: its name, unless who runs it from elsewhere says otherwise.
-    pub file: String,
     /// The transport.
     pub transport: LinkKind,
     /// What is not as it must be, each a sentence. Empty when all is well.
@@ -29,6 +28,8 @@ pub struct Verdict {
     pub outcomes: Vec<Vec<Outcome>>,
     /// What the simulator says of the run, with its trace.
     pub report: Report,
+    /// How to see it again, for people: a command line, where one shows the same.
+    pub again: String,
 }
 
 impl Verdict {
@@ -50,11 +51,7 @@ impl fmt::Display for Verdict {
         for problem in &self.problems {
             write!(f, "\n  - {problem}")?;
         }
-        write!(
-            f,
-            "\nsee it again: cargo sim run {} --transport {transport} --seed {seed}",
-            self.file
-        )
+        write!(f, "\nsee it again: {}", self.again)
     }
 }
 
@@ -92,11 +89,52 @@ impl Scenario {
             .collect();
         Verdict {
             scenario: self.name.clone(),
-            file: self.name.clone(),
             transport,
-            problems: verdict::problems(self, &outcomes, &report),
+            problems: verdict::problems(self, transport, &outcomes, &report),
             outcomes,
             report,
+            again: self.again(transport, plan, services),
+        }
+    }
+
+    /// As [`Scenario::run_plan`], for faults that a machine has found. The scenario's own
+    /// expectations do not hold then and are not checked. What every run is checked for is; each
+    /// call must end, and what was read must be a prefix of what was sent.
+    pub fn run_saved(&self, transport: LinkKind, plan: &Plan, services: &Services) -> Verdict {
+        let mut verdict = self.run_plan(transport, plan, services);
+        verdict.problems = verdict::essential(self, &verdict);
+        verdict
+    }
+
+    /// Whether these are its own faults.
+    pub(super) fn has_faults(&self, plan: &Plan) -> bool {
+        let own = self.faults.iter().map(|script| &script.fault);
+        own.eq(plan.faults.iter())
+    }
+
+    /// How to see a run again. The command line has the standard services only, and with
+    /// `cargo sim run` the scenario's own faults only.
+    fn again(&self, transport: LinkKind, plan: &Plan, services: &Services) -> String {
+        let (name, over, seed) = (&self.name, transport.name(), plan.seed);
+        match (services.is_standard(), self.has_faults(plan)) {
+            (true, true) => format!("cargo sim run {name} --transport {over} --seed {seed}"),
+            (true, false) => {
+                let saved = SavedPlan {
+                    about: String::new(),
+                    world: name.clone(),
+                    transport: Some(transport),
+                    plan: plan.clone(),
+                };
+                format!("cargo sim replay FILE, where the file has this:\n{saved}")
+            }
+            (false, true) => format!(
+                "`Scenario::run_with` over {over} with seed {seed} and the same services (the \
+                 command line has the standard ones only)"
+            ),
+            (false, false) => format!(
+                "`Scenario::run_plan` over {over} with the same services (the command line has \
+                 the standard ones only) and this plan:\n{plan}"
+            ),
         }
     }
 

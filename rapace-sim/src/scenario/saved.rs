@@ -4,7 +4,7 @@ use std::fmt;
 
 use toml::de::DeTable;
 
-use super::document::{Table, inside};
+use super::document::{Field, Table, inside};
 use super::error::{Problem, ScriptError};
 use super::sentence;
 use crate::link::LinkKind;
@@ -62,6 +62,33 @@ impl SavedPlan {
     pub fn parse(name: &str, text: &str) -> Result<SavedPlan, ScriptError> {
         read(text).map_err(|problem| problem.at(name, text))
     }
+
+    /// Whether a file is meant to be a saved plan rather than a scenario: it has a key that only
+    /// saved plans have, or a seed, and none that only scenarios have.
+    pub fn is_meant(text: &str) -> bool {
+        let Ok(document) = DeTable::parse(text) else {
+            return false;
+        };
+        let keys = document.get_ref().iter();
+        let keys: Vec<&str> = keys.map(|(key, _)| &**key.get_ref()).collect();
+        let has_one = |of: &[&str]| keys.iter().any(|key| of.contains(key));
+        has_one(&["world", "transport", "faults", "seed"])
+            && !has_one(&["transports", "host", "plugin", "call", "fault", "expect"])
+    }
+}
+
+/// TOML has no numbers above this one.
+const NUMBER_MAX: u64 = i64::MAX as u64;
+
+/// A seed; those that are too large for TOML's numbers are text.
+fn seed(field: Field<'_, '_>) -> Result<u64, Problem> {
+    match field.text() {
+        Ok(text) => text.parse().map_err(|_| {
+            let message = format!("`{text}` is no seed, a number from 0 to {}", u64::MAX);
+            Problem::new(field.span(), message)
+        }),
+        Err(_) => field.number(NUMBER_MAX),
+    }
 }
 
 fn read(text: &str) -> Result<SavedPlan, Problem> {
@@ -70,7 +97,7 @@ fn read(text: &str) -> Result<SavedPlan, Problem> {
         Problem::new(error.span().unwrap_or(end..end), error.message())
     })?;
     let top = Table::new(document.get_ref(), 0..0, "a saved plan", KEYS)?;
-    let seed = top.need("seed", "write seed = 1")?;
+    let seed = seed(top.need("seed", "write seed = 1")?)?;
     let mut faults = Vec::new();
     if let Some(field) = top.get("faults") {
         for item in field.items()? {
@@ -89,10 +116,7 @@ fn read(text: &str) -> Result<SavedPlan, Problem> {
         about: top.text("about")?.unwrap_or("").to_owned(),
         world: top.text("world")?.unwrap_or(SavedPlan::STANDARD).to_owned(),
         transport,
-        plan: Plan {
-            seed: seed.number(i64::MAX as u64)?,
-            faults,
-        },
+        plan: Plan { seed, faults },
     })
 }
 
@@ -107,7 +131,10 @@ impl fmt::Display for SavedPlan {
         if let Some(transport) = self.transport {
             writeln!(f, "transport = {}", quoted(transport.name()))?;
         }
-        writeln!(f, "seed = {}", self.plan.seed)?;
+        match self.plan.seed {
+            seed if seed > NUMBER_MAX => writeln!(f, "seed = \"{seed}\"")?,
+            seed => writeln!(f, "seed = {seed}")?,
+        }
         if !self.plan.faults.is_empty() {
             writeln!(f, "faults = [")?;
             for fault in &self.plan.faults {
@@ -116,5 +143,43 @@ impl fmt::Display for SavedPlan {
             writeln!(f, "]")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_seed_can_be_saved() {
+        for seed in [0, NUMBER_MAX, NUMBER_MAX + 1, u64::MAX] {
+            let saved = SavedPlan::standard("", Plan::calm(seed));
+            let text = saved.to_string();
+            let read = SavedPlan::parse("x", &text).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(read, saved);
+        }
+        let error = SavedPlan::parse("x", "seed = \"-1\"").expect_err("it is no seed");
+        assert!(error.to_string().contains("no seed"), "{error}");
+    }
+
+    #[test]
+    fn plans_are_told_from_scenarios_by_their_keys() {
+        for plan in [
+            "world = 'standard'",
+            "about = |||\n[plugin.a]\n|||\nseed = 1",
+            "faults = []",
+        ] {
+            let plan = plan.replace('|', "\"");
+            assert!(SavedPlan::is_meant(&plan), "{plan}");
+        }
+        for other in [
+            "about = 'x'",
+            "about = 'x'\nseed = 2\nplugin.images = {}",
+            "seed = 2\n[plugin.images]",
+            "[[call]]\n[plugn.images]",
+            "world = ",
+        ] {
+            assert!(!SavedPlan::is_meant(other), "{other}");
+        }
     }
 }

@@ -20,6 +20,8 @@ type Add = Arc<dyn Fn(Program) -> Program + Send + Sync>;
 #[derive(Clone)]
 pub struct Services {
     entries: Vec<Entry>,
+    /// Whether none was added to the standard ones.
+    is_standard: bool,
 }
 
 #[derive(Clone)]
@@ -35,6 +37,7 @@ impl Services {
     pub fn standard() -> Self {
         let none = Services {
             entries: Vec::new(),
+            is_standard: true,
         };
         let mut services = none
             .with::<TestbedClient, _>(|_| TestbedServer::new(Subject))
@@ -44,7 +47,13 @@ impl Services {
             descriptor: None,
             add: Arc::new(|program| program.serve(|| stale::TestbedServer::new(stale::Stale))),
         });
+        services.is_standard = true;
         services
+    }
+
+    /// Whether these are the services that the command line has.
+    pub(super) fn is_standard(&self) -> bool {
+        self.is_standard
     }
 
     /// One more: `.with::<FooClient, _>(|process| FooServer::new(Foo))`. Scenarios call its methods
@@ -56,6 +65,7 @@ impl Services {
     {
         let descriptor = C::descriptor();
         let serve = Arc::new(serve);
+        self.is_standard = false;
         self.entries.push(Entry {
             name: descriptor.name(),
             descriptor: Some(descriptor),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fault::{FrameKind, Moment, What, When};
-use crate::{LinkKind, Nanos, Restart};
+use crate::{LinkKind, Nanos, Plan, Restart};
 
 const FULL: &str = r#"
 about = "Everything that can be said."
@@ -300,7 +300,7 @@ over_by = "1us"
         "should return 4, but it returned 3",
         "should fail with `peer died`, but it returned 3",
         "`at 1000s: kill a` (line 11) never came",
-        "came when there was nothing to hit",
+        "cannot happen over `stream`, which has no doorbells; write `transports = [\"shm\"]`",
         "a should have 2 lives, but it had 1",
         "a should be dead at the end",
         "`never marked` was never reached",
@@ -312,6 +312,69 @@ over_by = "1us"
         );
     }
     assert_eq!(problems.len(), 8, "{problems:#?}");
+}
+
+#[test]
+fn a_fault_that_a_transport_cannot_have_says_where_it_can_happen() {
+    let problems = |what: &str, transport| {
+        let text = format!(
+            "about = \"x\"\n[plugin.a]\n[[call]]\ndo = \"add(1, 2)\"\n[[fault]]\nwhen = \"after host sends request 1\"\nwhat = \"{what}\"\n"
+        );
+        let scenario = Scenario::parse("x", &text).unwrap_or_else(|error| panic!("{error}"));
+        scenario.run(transport).problems.join("\n")
+    };
+    let corrupt = "corrupt byte 900000 of host on link a by 1";
+    let told = problems(corrupt, LinkKind::Mem);
+    assert!(
+        told.contains("cannot happen over `mem`, which has no bytes; write `transports = [\"stream\", \"shm\"]`"),
+        "{told}"
+    );
+    let told = problems(corrupt, LinkKind::Stream);
+    assert!(!told.contains("cannot happen"), "{told}");
+}
+
+/// Every way to see a run again is one that shows the same.
+#[test]
+fn how_to_see_a_run_again_says_what_the_command_line_cannot_know() {
+    let text = "about = \"x\"\n[plugin.a]\n[[call]]\ndo = \"add(1, 2)\"\nreturns = 4\n";
+    let own = Services::standard().with::<WorkbenchClient, _>(|process| {
+        WorkbenchServer::new(super::workbench::Bench::new(process))
+    });
+    let fault = crate::Fault {
+        when: When::At(Nanos(900_000_000)),
+        what: What::Kill {
+            process: "a".to_owned(),
+        },
+    };
+    let plan = Plan {
+        seed: 7,
+        faults: vec![fault],
+    };
+    let scenario = Scenario::parse("dir/x.toml", text).unwrap_or_else(|error| panic!("{error}"));
+    let standard = Services::standard();
+    let again = |plan: &Plan, services: &Services| {
+        let verdict = scenario.run_plan(LinkKind::Mem, plan, services);
+        assert!(!verdict.is_ok());
+        let text = verdict.to_string();
+        let (_, again) = text.split_once("\nsee it again: ").expect("it says how");
+        again.to_owned()
+    };
+    let calm = scenario.plan(7);
+    assert_eq!(
+        again(&calm, &standard),
+        "cargo sim run x --transport mem --seed 7"
+    );
+    let saved = again(&plan, &standard);
+    let saved = saved.strip_prefix("cargo sim replay FILE, where the file has this:\n");
+    let saved = SavedPlan::parse("x", saved.expect("a saved plan")).expect("it is one");
+    assert_eq!(saved.plan, plan);
+    assert_eq!((&*saved.world, saved.transport), ("x", Some(LinkKind::Mem)));
+    for plan in [&calm, &plan] {
+        let again = again(plan, &own);
+        assert!(!again.contains("cargo sim"), "{again}");
+        assert!(again.contains("over mem with "), "{again}");
+        assert!(again.contains("seed 7"), "{again}");
+    }
 }
 
 #[test]

@@ -1,18 +1,23 @@
 //! Comparing what happened with what was expected, in sentences.
 
-use super::model::{CallScript, Scenario};
+use std::collections::BTreeMap;
+
+use super::model::{CallScript, HOST, Scenario};
 use super::outcome::Ending;
 use super::perform::Outcome;
+use super::run::Verdict;
 use crate::fault::Fault;
+use crate::link::LinkKind;
 use crate::report::Report;
 use crate::time::Nanos;
-use crate::trace::{Happening, ProcessChange};
+use crate::trace::{Happening, ProcessChange, Trace};
 
 /// Of many calls of a kind, only so many are reported.
 const SAME_MAX: usize = 3;
 
 pub(super) fn problems(
     scenario: &Scenario,
+    transport: LinkKind,
     outcomes: &[Vec<Outcome>],
     report: &Report,
 ) -> Vec<String> {
@@ -20,7 +25,7 @@ pub(super) fn problems(
     for (call, outcomes) in scenario.calls.iter().zip(outcomes) {
         of_call(call, outcomes, &mut problems);
     }
-    of_faults(scenario, report, &mut problems);
+    of_faults(scenario, transport, report, &mut problems);
     of_world(scenario, report, &mut problems);
     problems
 }
@@ -125,9 +130,13 @@ fn listed(endings: &[Ending]) -> String {
 }
 
 /// A fault that hit nothing makes a scenario say less than it seems to.
-fn of_faults(scenario: &Scenario, report: &Report, problems: &mut Vec<String>) {
-    let own = scenario.faults.iter().map(|script| &script.fault);
-    if !own.eq(report.plan.faults.iter()) {
+fn of_faults(
+    scenario: &Scenario,
+    transport: LinkKind,
+    report: &Report,
+    problems: &mut Vec<String>,
+) {
+    if !scenario.has_faults(&report.plan) {
         return;
     }
     let mut happened: Vec<(&Fault, bool)> = events(report)
@@ -141,12 +150,89 @@ fn of_faults(scenario: &Scenario, report: &Report, problems: &mut Vec<String>) {
             .iter()
             .position(|(fault, _)| **fault == script.fault);
         let what = format!("fault `{}` (line {})", script.fault, script.line);
-        match place.map(|at| happened.remove(at)) {
-            Some((_, true)) => {}
-            Some((_, false)) => problems.push(format!("{what} came when there was nothing to hit")),
-            None => problems.push(format!("{what} never came")),
+        let came = place.map(|at| happened.remove(at));
+        if came.is_some_and(|(_, hit)| hit) {
+            continue;
+        }
+        problems.push(match (foreign(&script.fault, transport), came) {
+            (Some(why), _) => format!("{what} cannot happen over `{}`, {why}", transport.name()),
+            (None, Some(_)) => format!("{what} came when there was nothing to hit"),
+            (None, None) => format!("{what} never came"),
+        });
+    }
+}
+
+/// Why a fault hits nothing over this transport, whenever it comes, and where it would.
+fn foreign(fault: &Fault, transport: LinkKind) -> Option<String> {
+    let kind = fault.what.kind();
+    if transport.can_have(kind) {
+        return None;
+    }
+    let lacks = match (transport, kind) {
+        (LinkKind::Mem, "corrupt") => "which has no bytes",
+        (LinkKind::Mem, "window" | "short_io") => "which hands over whole frames",
+        (_, "doorbell") => "which has no doorbells",
+        _ => "which has nothing like that",
+    };
+    let can = [LinkKind::Stream, LinkKind::Mem, LinkKind::Shm].into_iter();
+    let can = can.filter(|other| other.can_have(kind));
+    let can: Vec<String> = can.map(|other| format!("\"{}\"", other.name())).collect();
+    let can = can.join(", ");
+    Some(format!(
+        "{lacks}; write `transports = [{can}]` at the top of the file"
+    ))
+}
+
+/// What is wrong whatever goes wrong, when the run had other faults than the scenario's own.
+pub(super) fn essential(scenario: &Scenario, verdict: &Verdict) -> Vec<String> {
+    let report = &verdict.report;
+    let own = |fault: &Fault| scenario.faults.iter().any(|script| script.fault == *fault);
+    let others = report.plan.faults.iter().filter(|fault| !own(fault));
+    let deaths = others.filter(|fault| {
+        let kind = fault.what.kind();
+        kind.starts_with("kill") || kind == "restart"
+    });
+    let crashed: Vec<&str> = deaths.filter_map(|fault| fault.what.process()).collect();
+    let mut problems: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
+    if let Some(trace) = &report.trace {
+        problems.extend(unended(trace));
+    }
+    for (call, outcomes) in scenario.calls.iter().zip(&verdict.outcomes) {
+        let (ended, made) = (outcomes.len() as u64, call.total());
+        // Who dies before it has begun to call has nothing to end; and nobody outlives the host.
+        let all_begin = !crashed.contains(&call.from.as_str()) && !crashed.contains(&HOST);
+        if ended > made || (ended < made && all_begin) {
+            problems.push(format!("{ended} of {made} calls `{}` ended", call.name));
+        }
+        let mut wrong = outcomes.iter().filter_map(|outcome| outcome.wrong.as_ref());
+        if let Some(wrong) = wrong.next() {
+            problems.push(format!("call `{}` got something wrong: {wrong}", call.name));
         }
     }
+    problems
+}
+
+/// Calls that were begun and never ended, in whichever process.
+fn unended(trace: &Trace) -> Vec<String> {
+    let mut open = BTreeMap::new();
+    for event in &trace.events {
+        if let Happening::Call {
+            process,
+            call,
+            label,
+            outcome,
+        } = &event.what
+        {
+            match outcome {
+                None => open.insert(
+                    *call,
+                    format!("call {call} `{label}` of {process} never ended"),
+                ),
+                Some(_) => open.remove(call),
+            };
+        }
+    }
+    open.into_values().collect()
 }
 
 fn of_world(scenario: &Scenario, report: &Report, problems: &mut Vec<String>) {
