@@ -42,7 +42,10 @@ fn world(world: WorldBuilder, link: LinkConfig, plugin: Plugin) -> WorldBuilder 
             host.sleep(100.ms()).await;
         }
     });
-    let plugin = Program::new().serve(move || SumsServer::new(plugin));
+    // Otherwise the world fails for the panic, whatever the example looks at.
+    let plugin = Program::new()
+        .serve(move || SumsServer::new(plugin))
+        .may_panic("as always");
     world.host("host", host).plugin_over("sums", link, plugin)
 }
 
@@ -91,11 +94,10 @@ fn a_wrong_sum_is_found() {
 fn a_plugin_that_never_answers_is_found() {
     let report = found(Plugin::NeverAnswers);
     assert_eq!(report.failures[0].oracle, Oracle::Progress, "{report}");
-    println!("{report}");
 }
 
 #[test]
 fn a_plugin_that_always_panics_is_found() {
     let report = found(Plugin::Panics);
-    assert_eq!(report.failures[0].oracle, Oracle::Assertion, "{report}");
+    assert_eq!(report.failures[0].oracle, Oracle::Progress, "{report}");
 }
