@@ -131,6 +131,12 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// `1 run`, `1,234 runs`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(count))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +147,8 @@ mod tests {
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1_000), "1,000");
         assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(counted(1, "run"), "1 run");
+        assert_eq!(counted(1_234, "run"), "1,234 runs");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rapace_sim::scenario::{SavedPlan, Scenario, Services, Verdict};
 use crate::args::RunArgs;
 use crate::names::{files, find, folder_needed};
 use crate::output;
-use crate::progress::{Progress, grouped};
+use crate::progress::{Progress, counted, grouped};
 use crate::seeds::Shard;
 use crate::single::{self, write};
 use crate::subject::{
@@ -161,9 +161,9 @@ impl Runs<'_> {
             .crash_everywhere(transport, &services, |so_far| {
                 self.progress.show(|clock| {
                     let fields = vec![
-                        format!("{clock}  {} runs", grouped(so_far.runs)),
+                        format!("{clock}  {}", counted(so_far.runs, "run")),
                         format!("{} failed", so_far.failures.len()),
-                        format!("{} crash points", grouped(so_far.moments)),
+                        counted(so_far.moments, "crash point"),
                         format!("{name} over {over}"),
                     ];
                     (None, fields)
@@ -171,9 +171,9 @@ impl Runs<'_> {
             });
         self.progress.aside(|| {
             say!(
-                "{name} over {over}: {} crash points, {} runs, {} fail",
-                all.moments,
-                all.runs,
+                "{name} over {over}: {}, {}, {} fail",
+                counted(all.moments, "crash point"),
+                counted(all.runs, "run"),
                 all.failures.len()
             );
             if all.thinned > 0 {

@@ -8,7 +8,7 @@ use rapace_sim::{Shrunk, WorldBuilder};
 
 use crate::Done;
 use crate::args::ShrinkArgs;
-use crate::progress::Progress;
+use crate::progress::{Progress, counted};
 use crate::single::write;
 use crate::subject::{Subject, World, replay_again};
 
@@ -50,7 +50,6 @@ pub(crate) fn shrink(args: &ShrinkArgs) -> Done {
 
 /// What it came to: `268 faults → 2 (1 of them simpler), 34 runs, 0.4 s`.
 fn line(before: usize, shrunk: &Shrunk, time: Duration) -> String {
-    let plural = |count: usize| if count == 1 { "" } else { "s" };
     let simpler = match (shrunk.simplified, shrunk.kept.len()) {
         (0, _) => String::new(),
         (1, 1) => " (simpler)".to_owned(),
@@ -58,11 +57,10 @@ fn line(before: usize, shrunk: &Shrunk, time: Duration) -> String {
         (some, _) => format!(" ({some} of them simpler)"),
     };
     format!(
-        "{before} fault{} → {}{simpler}, {} run{}, {:.1} s",
-        plural(before),
+        "{} → {}{simpler}, {}, {:.1} s",
+        counted(before as u64, "fault"),
         shrunk.kept.len(),
-        shrunk.runs,
-        plural(usize::try_from(shrunk.runs).unwrap_or(usize::MAX)),
+        counted(shrunk.runs, "run"),
         time.as_secs_f64()
     )
 }
@@ -73,10 +71,11 @@ pub(crate) fn shrunk(world: &WorldBuilder) -> Option<Shrunk> {
     let shrunk = shrink_with(world, |so_far| {
         progress.show(|clock| {
             let faults = format!(
-                "{clock}  shrinking: {} faults → {}",
-                so_far.faults_before, so_far.faults
+                "{clock}  shrinking: {} → {}",
+                counted(so_far.faults_before as u64, "fault"),
+                so_far.faults
             );
-            (None, vec![faults, format!("{} runs", so_far.runs)])
+            (None, vec![faults, counted(so_far.runs, "run")])
         });
     });
     progress.end();

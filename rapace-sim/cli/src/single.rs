@@ -6,6 +6,7 @@ use std::path::Path;
 use rapace_sim::{Report, html};
 
 use crate::args::{ReplayArgs, ShowArgs};
+use crate::progress::counted;
 use crate::subject::Subject;
 use crate::{Done, Unusable};
 
@@ -36,13 +37,13 @@ fn describe(subject: &Subject, report: &Report) {
     }
     let calls = report.calls;
     say!(
-        "{} calls: {} fine, {} failed, {} dropped; {} frames, {} steps, {} of virtual time",
-        calls.begun,
+        "{}: {} fine, {} failed, {} dropped; {}, {}, {} of virtual time",
+        counted(calls.begun, "call"),
         calls.ok,
         calls.failed,
         calls.dropped,
-        report.frames,
-        report.steps,
+        counted(report.frames, "frame"),
+        counted(report.steps, "step"),
         report.virtual_time
     );
 }
@@ -67,7 +68,11 @@ pub(crate) fn show(args: &ShowArgs) -> Done {
     }
     if let Some(path) = &args.html {
         write(path, &html::page(trace, &subject.title()))?;
-        say!("{} events in {}", trace.events.len(), path.display());
+        say!(
+            "{} in {}",
+            counted(trace.events.len() as u64, "event"),
+            path.display()
+        );
     } else {
         say_on!("{trace}");
     }

@@ -10,7 +10,7 @@ use rapace_sim::{Report, Sweep, SweepReport, standard};
 
 use crate::args::SweepArgs;
 use crate::interrupt::Interrupt;
-use crate::progress::{Progress, clock, grouped};
+use crate::progress::{Progress, clock, counted, grouped};
 use crate::seeds::{Seeds, Shard};
 use crate::shrink::shrunk;
 use crate::subject::replay_again;
@@ -136,14 +136,19 @@ fn done(so_far: &SweepReport, total: Option<u64>, time: Option<Duration>) -> f64
 /// Live counts, what matters most first.
 fn fields(so_far: &SweepReport, total: Option<u64>, time: Option<Duration>) -> Vec<String> {
     let hit: u64 = so_far.faults.values().map(|count| count.hit).sum();
-    let of_total = total.map_or_else(String::new, |total| format!("/{}", grouped(total)));
     let of_time = time.map_or_else(String::new, |time| format!("/{}", clock(time)));
     let now = clock(so_far.real_time);
     vec![
-        format!("{now}{of_time}  {}{of_total} seeds", grouped(so_far.seeds)),
+        match total {
+            Some(total) => {
+                let (seeds, total) = (grouped(so_far.seeds), grouped(total));
+                format!("{now}{of_time}  {seeds}/{total} seeds")
+            }
+            None => format!("{now}{of_time}  {}", counted(so_far.seeds, "seed")),
+        },
         format!("{} failed", so_far.failures.len()),
         format!("{} faults hit", grouped(hit)),
-        format!("{} calls", grouped(so_far.calls)),
+        counted(so_far.calls, "call"),
         format!("{} events/s", grouped(so_far.steps_per_second() as u64)),
     ]
 }

@@ -431,7 +431,7 @@ fn an_interrupted_sweep_prints_its_table() {
         let mut progress = BufReader::new(child.stderr.take().expect("it is piped"));
         let mut begun = String::new();
         progress.read_line(&mut begun).expect("progress");
-        assert!(begun.contains(" seeds, "), "{begun}");
+        assert!(begun.contains(" failed, "), "{begun}");
         let killed = Command::new("kill")
             .args([signal, &child.id().to_string()])
             .status();
