@@ -137,7 +137,9 @@ pub fn sweep(
     mut progress: impl FnMut(&SweepReport),
 ) -> SweepReport {
     let begun = Instant::now();
-    let next = AtomicU64::new(sweep.seeds.start);
+    // Counted from the first seed: the last ones there are have no number behind them.
+    let next = AtomicU64::new(0);
+    let count = sweep.seeds.end.saturating_sub(sweep.seeds.start);
     let stop = AtomicBool::new(false);
     let mut all = SweepReport::default();
     let mut broken = None;
@@ -147,10 +149,11 @@ pub fn sweep(
             let (sender, next, stop, world) = (sender.clone(), &next, &stop, &world);
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) && !sweep.stop.load(Ordering::Relaxed) {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= sweep.seeds.end {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    if at >= count {
                         return;
                     }
+                    let seed = sweep.seeds.start + at;
                     let twice = sweep.twice_every > 0 && seed.is_multiple_of(sweep.twice_every);
                     let run = || {
                         let world = world(seed);

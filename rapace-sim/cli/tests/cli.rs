@@ -498,6 +498,8 @@ fn shards_together_are_the_whole_sweep() {
         which,
         Some("which           106..113: shard 1/3 of 100..120")
     );
+    let last = "18446744073709551613..18446744073709551615";
+    assert_eq!(seeds(&["sweep", "--seeds", last, "--for", "9s"]), 2);
     let empty = sim(&["sweep", "--seeds", "0..3", "--shard", "0/8"]);
     assert_eq!(empty.status.code(), FINE);
     let text = out(&empty);
