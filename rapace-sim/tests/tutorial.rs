@@ -79,6 +79,21 @@ fn the_example_of_the_reference_works() {
     }
 }
 
+#[test]
+fn the_example_of_several_streams_works() {
+    let example = FORMAT
+        .split("```toml\n")
+        .nth(2)
+        .and_then(|rest| rest.split("```").next());
+    let calls = example.expect("the page has a second example");
+    let world = "about = \"x\"\n[plugin.images]\nserves = [\"Manifold\"]\n";
+    let scenario = parsed("several", &format!("{world}{calls}"));
+    for transport in &scenario.transports {
+        let verdict = scenario.run(*transport);
+        assert!(verdict.is_ok(), "{verdict}");
+    }
+}
+
 /// A service of somebody else's, called from a script with JSON.
 mod own {
     use futures_util::StreamExt as _;
@@ -359,12 +374,12 @@ what = "kill images"
             (
                 "send = { text",
                 "send = { items = [1], text",
-                "`mirror` takes no stream",
+                "`items` is for streams, and `text` of `mirror` is a tunnel",
             ),
             (
                 r#"{ items = ["never"#,
                 r#"{ text = "x", items = ["never"#,
-                "`sizes` has no tunnel",
+                "`text` is for tunnels, and `names` of `sizes` is a stream",
             ),
         ] {
             assert!(ALBUMS.contains(right), "{right}");

@@ -4,7 +4,7 @@ use super::document::Table;
 use super::error::Problem;
 use super::expect;
 use super::invocation;
-use super::model::{CallExpectations, CallScript, HOST, PluginScript};
+use super::model::{CallScript, HOST, PluginScript};
 use super::parse::{Parser, at_least_one, names, process};
 use super::streams;
 
@@ -69,8 +69,10 @@ impl Calls<'_> {
     fn call(&self, table: &Table<'_, '_>, before: &[CallScript]) -> Result<CallScript, Problem> {
         let Calls { parser, plugins } = *self;
         let what = table.need("do", "say what is called: do = \"add(1, 2)\"")?;
-        let invocation = invocation::parse(what.text()?, parser.services)
+        let parsed = invocation::parse(what.text()?, parser.services)
             .map_err(|problem| parser.within(&what, problem))?;
+        let ports = streams::read(table, &parsed)?;
+        let invocation = parsed.invocation;
         let names = names(plugins);
         let who = |key: &'static str, default: &str| match table.get(key) {
             None => Ok(default.to_owned()),
@@ -108,7 +110,6 @@ impl Calls<'_> {
             None => Ok(1),
             Some(field) => at_least_one(field, field.number(CALLS_MAX)? as u32),
         };
-        let streams = streams::read(table, &what, &invocation, parser.services)?;
         Ok(CallScript {
             name,
             at: table.nanos("at")?.unwrap_or_default(),
@@ -121,12 +122,8 @@ impl Calls<'_> {
             repeat: times("repeat")?,
             parallel: times("parallel")?,
             every: table.nanos("every")?.unwrap_or_default(),
-            send: streams.send,
-            read: streams.read,
-            expect: CallExpectations {
-                items: streams.items,
-                ..expect::of_call(table)?
-            },
+            ports,
+            expect: expect::of_call(table)?,
             line: parser.line(table.span.start),
         })
     }

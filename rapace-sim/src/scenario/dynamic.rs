@@ -1,21 +1,28 @@
-//! Calls of which only the schema is known: JSON in, JSON out, also through streams and tunnels.
+//! Calls of which only the schema is known: JSON in, JSON out, also through streams and tunnels, all
+//! of which are fed and read at the same time.
 
 use std::future::Future;
+use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use rapace_codec::Schema;
+use rapace_session::call::EncodedCall;
 use rapace_session::ports::{EncodedPort, EncodedStream};
 use rapace_session::{CallError, Tunnel};
 use serde_json::{Value, json};
 
-use super::invoke::{Content, Gets, Got, Making, pause};
-use super::model::Arg;
+use super::content::{Content, Items};
+use super::invoke::{Gets, Got, Making, Piped, pause};
+use super::model::{Arg, PortScript};
 use super::outcome::Ending;
+use super::ports;
 use super::services::Services;
 use super::workbench::pattern;
-use crate::trace::decode::streams;
+
+/// A stream or tunnel that is being read.
+type Reading<'a> = Pin<Box<dyn Future<Output = Result<Piped, CallError>> + Send + 'a>>;
 
 impl Making<'_> {
     /// Makes the call by the schema of its method.
@@ -26,90 +33,88 @@ impl Making<'_> {
             let text = format!("there is no method {}", invocation.full_name());
             return Err(CallError::Encode(text.into()));
         };
-        let info = method.info().map_err(encode)?;
-        let schema = &info.schema;
-        let declared = &info.ports[..info.request_ports];
-        let mut ports = Vec::new();
-        let mut kept = None;
-        let mut args = Vec::new();
-        let mut ordinal = 0;
-        for (arg, (_, wanted)) in invocation.args.iter().zip(&schema.args) {
-            let mut here = Vec::new();
-            streams(wanted, &mut here);
-            let number = declared.get(ordinal).map_or(0, |port| port.port);
-            ordinal += here.len();
-            args.push(match arg {
-                Arg::Json(value) => value.clone(),
-                Arg::Bytes(len) if *wanted == Schema::String => json!("x".repeat(*len as usize)),
-                Arg::Bytes(len) => json!(pattern(0, *len).to_vec()),
-                Arg::Stream => {
-                    let items = self.listed(here.first().copied().flatten())?;
-                    ports.push((number, EncodedPort::Stream(items)));
-                    json!(number)
-                }
-                Arg::Tunnel => {
-                    let (ours, passed) = Tunnel::pair();
-                    kept = Some(ours);
-                    ports.push((number, EncodedPort::Tunnel(passed)));
-                    json!(number)
-                }
-            });
-        }
-        let request = schema
-            .json_to_request(&Value::Array(args))
-            .map_err(encode)?;
+        let schema = &method.info().map_err(encode)?.schema;
+        let args = invocation.args.iter().zip(&schema.args);
+        let args = args.map(|(arg, (_, wanted))| match arg {
+            Arg::Json(value) => value.clone(),
+            Arg::Bytes(len) if *wanted == Schema::String => json!("x".repeat(*len as usize)),
+            Arg::Bytes(len) => json!(pattern(0, *len).to_vec()),
+        });
+        let request = schema.json_to_request(&args.collect()).map_err(encode)?;
         let mut call = self.caller.call_encoded(method, Bytes::from(request));
-        for (number, port) in ports {
-            call = call.port(number, port);
+        let mut pumps = Vec::new();
+        let sent = self.call.ports.iter();
+        for port in sent.filter(|port| !port.returned && !port.absent) {
+            let passed = match port.item {
+                Some(_) => EncodedPort::Stream(self.items(port)?),
+                None => {
+                    let (ours, passed) = Tunnel::pair();
+                    pumps.push(self.through(port, ours));
+                    EncodedPort::Tunnel(passed)
+                }
+            };
+            call = call.port(port.number, passed);
         }
         if let Some(deadline) = self.call.deadline {
             call = call.deadline(deadline.into());
         }
-        let pumped = async {
-            match kept {
-                Some(tunnel) => Some(self.through(tunnel).await),
-                None => None,
-            }
-        };
-        let (reply, pumped) = join(call, pumped).await;
-        let mut reply = reply?;
-        if method.spec().oneway {
-            return Ok(Got::value(Value::Null));
-        }
-        let value = schema.ret.postcard_to_json(reply.body());
-        let mut value = value.map_err(|error| CallError::Decode(error.to_string().into()))?;
-        let mut found = Vec::new();
-        take_ports(&schema.ret, &mut value, &mut found);
-        let Some((number, item)) = found.into_iter().next() else {
-            return Ok(pumped
-                .unwrap_or_else(|| Got::value(Value::Null))
-                .with(value));
-        };
-        let port = reply.port(number)?;
-        drop(reply);
-        let got = match (port, item) {
-            (EncodedPort::Stream(items), Some(item)) => self.compared(items, item).await?,
-            (EncodedPort::Tunnel(tunnel), _) => self.through(tunnel).await,
-            (EncodedPort::Stream(_), None) => Got::value(Value::Null),
-        };
-        Ok(got.with(value))
+        let returned = (!method.spec().oneway).then_some(&schema.ret);
+        let answered = self.answered(call, returned);
+        let (answered, pumped) = join(answered, join_all(pumps)).await;
+        let mut got = answered?;
+        let mut piped = pumped.into_iter().collect::<Result<Vec<_>, _>>()?;
+        piped.append(&mut got.piped);
+        Ok(Got { piped, ..got })
     }
 
-    /// The items that the script lists, encoded, at its pace.
-    fn listed(&self, item: Option<&Schema>) -> Result<EncodedStream, CallError> {
-        let values = self.call.send.values.iter().flatten();
-        let item = item.unwrap_or(&Schema::Unit);
-        let encoded = values.map(|value| item.json_to_postcard(value).map(Bytes::from));
-        let encoded: Vec<Bytes> = encoded.collect::<Result<_, _>>().map_err(encode)?;
-        let (process, every) = (self.process.clone(), self.call.send.every);
-        let items = futures_util::stream::iter(encoded).then(move |item| {
-            let process = process.clone();
+    /// Waits for what is returned, and reads all streams and tunnels in it.
+    async fn answered(&self, call: EncodedCall, returned: Option<&Schema>) -> Gets {
+        let mut reply = call.await?;
+        let Some(schema) = returned else {
+            return Ok(Got::value(Value::Null));
+        };
+        let decode = |why: String| CallError::Decode(why.into());
+        let value = schema.postcard_to_json(reply.body());
+        let mut value = value.map_err(|error| decode(error.to_string()))?;
+        let mut numbers = Vec::new();
+        ports::take(schema, &mut value, &mut numbers);
+        let mut reading: Vec<Reading<'_>> = Vec::new();
+        for number in numbers {
+            let mut known = self.call.ports.iter();
+            let Some(script) = known.find(|port| port.returned && port.number == number) else {
+                return Err(decode(format!("port {number} is not declared")));
+            };
+            reading.push(match reply.port(number)? {
+                EncodedPort::Stream(items) => Box::pin(self.compared(script, items)),
+                EncodedPort::Tunnel(tunnel) => Box::pin(self.through(script, tunnel)),
+            });
+        }
+        // What is left of the call must not hold up its streams.
+        drop(reply);
+        let piped = join_all(reading).await.into_iter();
+        Ok(Got {
+            // A stream or tunnel alone is no value.
+            value: match schema {
+                Schema::Stream(_) | Schema::Tunnel => Value::Null,
+                _ => value,
+            },
+            piped: piped.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The items of a stream, at the pace of the script.
+    fn items(&self, port: &PortScript) -> Result<EncodedStream, CallError> {
+        let items = Items::sent(port).map_err(encode)?;
+        let (process, every) = (self.process.clone(), port.send.every);
+        let numbers = futures_util::stream::iter(0..items.len());
+        let items = numbers.then(move |n| {
+            let (process, item) = (process.clone(), items.get(n).unwrap_or_default());
             async move {
                 pause(&process, every).await;
                 item
             }
         });
-        if self.call.send.keep_open {
+        if port.send.keep_open {
             return Ok(EncodedStream::new(
                 items.chain(futures_util::stream::pending()),
             ));
@@ -117,21 +122,24 @@ impl Making<'_> {
         Ok(EncodedStream::new(items))
     }
 
-    /// Reads a stream as the script says, and compares it with the items that it lists.
-    async fn compared(&self, mut items: EncodedStream, item: &Schema) -> Gets {
-        let expected = self.call.expect.items.as_ref();
-        let wanted = expected.map(|values| {
-            let encoded = values.iter().map(|value| item.json_to_postcard(value));
-            encoded.collect::<Result<Vec<_>, _>>()
-        });
-        let wanted = wanted.transpose().map_err(encode)?;
-        let read = &self.call.read;
-        pause(&self.process, read.start).await;
-        let mut count = 0;
+    /// Reads a stream as the script says, and compares it with what must come.
+    async fn compared(
+        &self,
+        port: &PortScript,
+        mut items: EncodedStream,
+    ) -> Result<Piped, CallError> {
+        let item = port.item.as_ref().unwrap_or(&Schema::Unit);
+        let expected = Items::expected(self.call, port).map_err(encode)?;
+        let read = &port.read;
+        let mut count = self.seen.read(&port.name, 0);
         let mut broken = None;
+        pause(&self.process, read.start).await;
         while read.stop_after != Some(count) {
             let bytes = match items.next().await {
-                None => break,
+                None => {
+                    self.ends_early(port, expected.as_ref(), count);
+                    break;
+                }
                 Some(Ok(bytes)) => bytes,
                 Some(Err(error)) => {
                     broken = Some((Ending::from(&error), error.to_string()));
@@ -141,83 +149,62 @@ impl Making<'_> {
             // What does not decode is told even where nothing is compared.
             let value = item.postcard_to_json(&bytes);
             let value = value.map_err(|error| CallError::Decode(error.to_string().into()))?;
-            if let Some(wanted) = &wanted {
-                let here = wanted.get(count as usize);
-                if here.is_none_or(|here| here[..] != bytes[..]) {
-                    let listed = expected.and_then(|values| values.get(count as usize));
-                    let listed = listed.map_or("the end".to_owned(), Value::to_string);
+            if let Some(expected) = &expected {
+                let here = expected.get(count);
+                if here.as_deref() != Some(&bytes[..]) {
                     self.seen.is_wrong(|| {
+                        let here = here.and_then(|bytes| item.postcard_to_json(&bytes).ok());
+                        let here = here.map_or("the end".to_owned(), |value| value.to_string());
                         let number = count + 1;
-                        format!("item {number} of the stream is {value}, and not {listed}")
+                        let stream = self.called(port);
+                        format!("item {number} of {stream} is {value}, and not {here}")
                     });
                 }
             }
-            count = self.seen.read(1);
+            count = self.seen.read(&port.name, 1);
             pause(&self.process, read.every).await;
         }
-        Ok(Got::streamed(count, "items", broken))
+        Ok(Piped::new(port, count, "items", broken))
+    }
+
+    /// A stream that ends in good order has given everything. Whether all listed items have come is
+    /// judged with the call.
+    fn ends_early(&self, port: &PortScript, expected: Option<&Items>, count: u64) {
+        if let Some(expected @ Items::MadeUp(_)) = expected
+            && count < expected.len()
+        {
+            self.seen.is_wrong(|| {
+                let (stream, all) = (self.called(port), expected.len());
+                format!("{stream} ends after {count} of {all} items")
+            });
+        }
+    }
+
+    /// What a stream or tunnel is called in messages.
+    pub(super) fn called(&self, port: &PortScript) -> String {
+        let word = ports::word(port.item.is_none());
+        if self.call.ports.iter().filter(|port| port.gives()).count() > 1 {
+            return format!("the {word} `{}`", port.name);
+        }
+        format!("the {word}")
     }
 
     /// Writes and reads a tunnel as the script says.
-    fn through(&self, tunnel: Tunnel) -> impl Future<Output = Got> + Send {
-        let send = &self.call.send;
-        let out = match &send.text {
-            Some(text) => Content::Text(text.as_bytes()),
-            None => Content::Pattern(send.bytes as usize),
-        };
-        let expected = self.call.read.text.as_ref();
-        let expected = expected.map(|text| Content::Text(text.as_bytes()));
-        async move {
-            let (count, broken) = self.pump(tunnel, out, expected).await;
-            let wanted = expected.map_or(0, Content::len) as u64;
-            if broken.is_none() && self.call.read.stop_after.is_none() && count < wanted {
-                self.seen
-                    .is_wrong(|| format!("the tunnel ends after {count} of {wanted} bytes"));
-            }
-            Got::streamed(count, "bytes", broken)
+    async fn through(&self, port: &PortScript, tunnel: Tunnel) -> Result<Piped, CallError> {
+        let expected = Content::expected(self.call, port);
+        let piped = self.pump(port, tunnel, Content::sent(port), expected).await;
+        let wanted = expected.map_or(0, Content::len) as u64;
+        let count = piped.count;
+        if piped.broken.is_none() && port.read.stop_after.is_none() && count < wanted {
+            self.seen.is_wrong(|| {
+                let name = self.called(port);
+                format!("{name} ends after {count} of {wanted} bytes")
+            });
         }
+        Ok(piped)
     }
 }
 
 fn encode(error: impl std::fmt::Display) -> CallError {
     CallError::Encode(error.to_string().into())
-}
-
-/// Takes the port numbers out of a value: what they are, and the type of their items for streams.
-fn take_ports<'s>(
-    schema: &'s Schema,
-    value: &mut Value,
-    found: &mut Vec<(u32, Option<&'s Schema>)>,
-) {
-    match (schema, value) {
-        (Schema::Stream(_) | Schema::Tunnel, value) => {
-            let number = value.take().as_u64().unwrap_or(0) as u32;
-            found.push(match schema {
-                Schema::Stream(item) => (number, Some(item)),
-                _ => (number, None),
-            });
-        }
-        (_, Value::Null) => {}
-        (Schema::Option(inner), value) => take_ports(inner, value, found),
-        (Schema::Tuple(parts), Value::Array(items)) => {
-            for (part, item) in parts.iter().zip(items) {
-                take_ports(part, item, found);
-            }
-        }
-        (Schema::Struct(parts), Value::Object(fields)) => {
-            for part in &parts.fields {
-                if let Some(value) = fields.get_mut(&part.name) {
-                    take_ports(&part.schema, value, found);
-                }
-            }
-        }
-        (Schema::Enum(parts), Value::Object(fields)) => {
-            for part in &parts.variants {
-                if let (Some(payload), Some(value)) = (&part.payload, fields.get_mut(&part.name)) {
-                    take_ports(payload, value, found);
-                }
-            }
-        }
-        _ => {}
-    }
 }

@@ -101,6 +101,14 @@ impl Problem {
         }
     }
 
+    /// As [`Problem::suggest`], and nothing when no word is similar.
+    pub(super) fn suggest_similar(self, wrong: &str, right: &[&str]) -> Self {
+        match similar(wrong, right) {
+            Some(word) => self.hint(format!("did you mean `{word}`?")),
+            None => self,
+        }
+    }
+
     pub(super) fn at(self, file: &str, text: &str) -> ScriptError {
         let start = floor(text, self.span.start);
         let end = floor(text, self.span.end).max(start);

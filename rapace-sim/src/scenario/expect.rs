@@ -24,12 +24,6 @@ pub(super) fn of_call(table: &Table<'_, '_>) -> Result<CallExpectations, Problem
         }
         Ok(endings)
     };
-    let reads = match table.get("reads") {
-        None => None,
-        // A list of the items themselves; it is checked where the streams are.
-        Some(field) if field.items().is_ok() => None,
-        Some(field) => Some(range(field)?),
-    };
     let expect = CallExpectations {
         returns: table.get("returns").map(Field::json).transpose()?,
         fails: endings("fails")?,
@@ -37,8 +31,6 @@ pub(super) fn of_call(table: &Table<'_, '_>) -> Result<CallExpectations, Problem
         says: table.text("says")?.map(str::to_owned),
         within: table.nanos("within")?,
         not_before: table.nanos("not_before")?,
-        reads,
-        items: None,
     };
     if let (Some(field), Some(_)) = (table.get("returns"), expect.fails.first()) {
         return Err(
@@ -51,27 +43,6 @@ pub(super) fn of_call(table: &Table<'_, '_>) -> Result<CallExpectations, Problem
             .hint("say how it fails, too: fails = \"peer died\""));
     }
     Ok(expect)
-}
-
-/// `1000`, or `"at least 3"`, `"at most 10"`, `"3 to 10"`.
-fn range(field: Field<'_, '_>) -> Result<(u64, u64), Problem> {
-    let Ok(text) = field.text() else {
-        return field
-            .number(u64::from(u32::MAX))
-            .map(|count| (count, count));
-    };
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let number = |word: &str| word.parse::<u64>().ok();
-    let read = match words.as_slice() {
-        ["at", "least", least] => number(least).map(|least| (least, u64::MAX)),
-        ["at", "most", most] => number(most).map(|most| (0, most)),
-        [least, "to", most] => number(least).zip(number(most)),
-        _ => None,
-    };
-    read.ok_or_else(|| {
-        Problem::new(field.span(), format!("`{text}` is no count"))
-            .hint("write 1000, \"at least 3\", \"at most 10\", \"3 to 10\", or list the items")
-    })
 }
 
 /// What must be so at the end.

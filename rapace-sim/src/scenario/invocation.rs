@@ -1,16 +1,27 @@
-//! Calls as they are written: `add(1, 2)`, `Testbed.echo(64KiB)`, `relay(stream)`.
+//! Calls as they are written: `add(1, 2)`, `Testbed.echo(64KiB)`, `take({ "left": stream })`.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use rapace_codec::Schema;
+use rapace_session::method::MethodInfo;
 use serde_json::Value;
 
 use super::error::{Problem, either};
 use super::model::{Arg, Invocation};
+use super::ports::{self, Places, Port};
 use super::services::Services;
 
+/// A call, the ports of its method, and those of its arguments that have a value.
+pub(super) struct Parsed {
+    pub(super) invocation: Invocation,
+    pub(super) info: &'static MethodInfo,
+    pub(super) ports: Vec<Port<'static>>,
+    pub(super) present: BTreeSet<u32>,
+}
+
 /// Understands the text of a call; problems are offsets into it.
-pub(super) fn parse(text: &str, services: &Services) -> Result<Invocation, Problem> {
+pub(super) fn parse(text: &str, services: &Services) -> Result<Parsed, Problem> {
     let whole = 0..text.len();
     let hint = "write `method(arguments)`, for example `add(1, 2)`";
     let open = text
@@ -23,9 +34,10 @@ pub(super) fn parse(text: &str, services: &Services) -> Result<Invocation, Probl
     let close = trimmed.len() - 1;
     let name = &text[..open];
     let (service, method) = find(name, services)?;
-    let schema = services
-        .schema(&service, &method)
+    let info = services
+        .info(&service, &method)
         .map_err(|why| Problem::new(0..open, why))?;
+    let (schema, ports) = (&info.schema, ports::of(info));
     let args = arguments(&text[open + 1..close], open + 1)?;
     if args.len() != schema.args.len() {
         let span = open..close + 1;
@@ -36,17 +48,43 @@ pub(super) fn parse(text: &str, services: &Services) -> Result<Invocation, Probl
         let message = format!("`{service}.{method}` takes {takes}, not {}", args.len());
         return Err(Problem::new(span, message).hint(schema.text(&method)));
     }
+    let mut places = Places::new(&ports);
     let mut values = Vec::new();
-    for ((name, wanted), (span, arg)) in schema.args.iter().zip(args) {
-        fits(&arg, name, wanted)
-            .map_err(|why| Problem::new(span, why).hint(schema.text(&method)))?;
+    for ((name, wanted), (span, mut arg)) in schema.args.iter().zip(args) {
+        fits(&mut arg, name, wanted, &mut places)
+            .map_err(|why| Problem::new(span, why).hint(signature(info, &method)))?;
         values.push(arg);
     }
-    Ok(Invocation {
+    let present = places.present;
+    let invocation = Invocation {
         service,
         method,
         args: values,
+    };
+    Ok(Parsed {
+        invocation,
+        info,
+        ports,
+        present,
     })
+}
+
+/// A method as it is declared, with the types that have its streams and tunnels in them.
+pub(super) fn signature(info: &MethodInfo, method: &str) -> String {
+    let schema = &info.schema;
+    let values = schema.args.iter().map(|(_, wanted)| wanted);
+    let having = values.chain([&schema.ret]).filter(|value| {
+        let mut found = Vec::new();
+        crate::trace::decode::streams(value, &mut found);
+        !found.is_empty()
+    });
+    let types = Schema::Tuple(having.cloned().collect()).declarations();
+    let lines = types.lines().filter(|line| !line.is_empty());
+    let text = schema.text(method);
+    std::iter::once(&*text)
+        .chain(lines)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// `Service.method`, or the method alone if only one service has it.
@@ -115,48 +153,50 @@ fn arguments(text: &str, offset: usize) -> Result<Vec<(Range<usize>, Arg)>, Prob
         let raw = &text[span.clone()];
         let begin = offset + span.start + (raw.len() - raw.trim_start().len());
         let place = begin..begin + raw.trim().len();
-        let arg = argument(raw.trim()).map_err(|why| Problem::new(place.clone(), why));
-        Ok((place, arg?))
+        Ok((place.clone(), argument(raw.trim(), place)?))
     };
     parts.into_iter().map(argument).collect()
 }
 
-fn argument(text: &str) -> Result<Arg, String> {
-    match text {
-        "stream" => return Ok(Arg::Stream),
-        "tunnel" => return Ok(Arg::Tunnel),
-        _ => {}
-    }
+fn argument(text: &str, place: Range<usize>) -> Result<Arg, Problem> {
     let sized = ["KiB", "MiB", "B"].iter().any(|unit| text.ends_with(unit));
     if sized && text.starts_with(|c: char| c.is_ascii_digit()) {
         let bytes = super::document::size(text);
         return bytes
             .map(Arg::Bytes)
-            .ok_or_else(|| format!("`{text}` is no number of bytes"));
+            .ok_or_else(|| Problem::new(place, format!("`{text}` is no number of bytes")));
     }
-    serde_json::from_str::<Value>(text)
-        .map(Arg::Json)
-        .map_err(|_| {
-            format!("`{text}` is no JSON, no size such as 64KiB, not `stream` or `tunnel`")
-        })
+    ports::marked(text).map(Arg::Json).map_err(|_| {
+        const KNOWN: [&str; 5] = [ports::STREAM, ports::TUNNEL, "null", "true", "false"];
+        let words = ports::bare_words(text).into_iter();
+        let unknown = words.filter(|span| !KNOWN.contains(&&text[span.clone()]));
+        let (span, what) = match unknown.min_by_key(|span| span.start) {
+            Some(span) => (
+                place.start + span.start..place.start + span.end,
+                &text[span],
+            ),
+            None => (place, text),
+        };
+        let message =
+            format!("`{what}` is no JSON, no size such as 64KiB, not `stream` or `tunnel`");
+        Problem::new(span, message).suggest_similar(what, &KNOWN)
+    })
 }
 
-/// Whether an argument can be what the method takes.
-fn fits(arg: &Arg, name: &str, wanted: &Schema) -> Result<(), String> {
+/// Whether an argument can be what the method takes; gives its streams and tunnels their numbers.
+fn fits(arg: &mut Arg, name: &str, wanted: &Schema, places: &mut Places<'_>) -> Result<(), String> {
     match (arg, wanted) {
-        (Arg::Stream, Schema::Stream(_)) | (Arg::Tunnel, Schema::Tunnel) => Ok(()),
-        (_, Schema::Stream(_)) => Err(format!(
-            "`{name}` is a stream: write `stream`, and what it carries under `send`"
-        )),
-        (_, Schema::Tunnel) => Err(format!(
-            "`{name}` is a tunnel: write `tunnel`, and what it carries under `send`"
-        )),
-        (Arg::Bytes(_), Schema::Bytes) => Ok(()),
-        (Arg::Bytes(_), Schema::String) => Ok(()),
-        (Arg::Json(value), wanted) => wanted
-            .json_to_postcard(value)
-            .map(drop)
-            .map_err(|error| format!("`{name}`: {error}")),
-        (_, wanted) => Err(format!("`{name}` is of type {wanted}")),
+        (Arg::Bytes(_), Schema::Bytes | Schema::String) => Ok(()),
+        (Arg::Bytes(_), Schema::Stream(_) | Schema::Tunnel) => {
+            places.argument(name, wanted, &mut Value::Null)
+        }
+        (Arg::Bytes(_), wanted) => Err(format!("`{name}` is of type {wanted}")),
+        (Arg::Json(value), wanted) => {
+            places.argument(name, wanted, value)?;
+            wanted
+                .json_to_postcard(value)
+                .map(drop)
+                .map_err(|error| format!("`{name}`: {error}"))
+        }
     }
 }

@@ -14,9 +14,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::model::{Arg, CallScript, HOST, Read, Send as Sends};
+use super::content::{Content, text};
+use super::model::{Arg, CallScript, HOST, PortScript, Read, Send as Sends};
 use super::outcome::Ending;
 use super::perform::Seen;
+use super::ports;
 use super::services::Services;
 use super::workbench::{WorkbenchClient, pattern};
 use crate::process::Process;
@@ -28,24 +30,60 @@ const CHUNK_BYTES: usize = 16 << 10;
 /// What a call gave.
 pub(super) struct Got {
     pub(super) value: Value,
-    /// How its stream ended, if that was before its end.
-    pub(super) stream: Option<(Ending, String)>,
-    /// Items or bytes that were read, for methods that give any.
-    read: Option<(u64, &'static str)>,
+    /// What came of its streams and tunnels, of those that give anything.
+    pub(super) piped: Vec<Piped>,
+}
+
+/// What came of reading a stream or tunnel.
+pub(super) struct Piped {
+    name: String,
+    pub(super) count: u64,
+    unit: &'static str,
+    /// How it ended, if that was before its end.
+    pub(super) broken: Option<(Ending, String)>,
+}
+
+impl Piped {
+    pub(super) fn new(
+        port: &PortScript,
+        count: u64,
+        unit: &'static str,
+        broken: Option<(Ending, String)>,
+    ) -> Self {
+        Piped {
+            name: port.name.clone(),
+            count,
+            unit,
+            broken,
+        }
+    }
 }
 
 impl fmt::Debug for Got {
     /// As the trace shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.read {
-            Some((count, unit)) if self.value.is_null() => write!(f, "{count} {unit}")?,
-            Some((count, unit)) => write!(f, "{}, {count} {unit}", self.value)?,
-            None => write!(f, "{}", self.value)?,
+        if self.piped.is_empty() {
+            return write!(f, "{}", self.value);
         }
-        match &self.stream {
-            Some((_, says)) => write!(f, ", then {says}"),
-            None => Ok(()),
+        let several = self.piped.len() > 1;
+        // The names of several tell what is there.
+        let told = several && ports::is_all(&self.value);
+        if !self.value.is_null() && !told {
+            write!(f, "{}, ", self.value)?;
         }
+        for (at, piped) in self.piped.iter().enumerate() {
+            if at > 0 {
+                f.write_str(", ")?;
+            }
+            if several {
+                write!(f, "{}: ", piped.name)?;
+            }
+            write!(f, "{} {}", piped.count, piped.unit)?;
+            if let Some((_, says)) = &piped.broken {
+                write!(f, ", then {says}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -53,25 +91,24 @@ impl Got {
     pub(super) fn value(value: Value) -> Self {
         Got {
             value,
-            stream: None,
-            read: None,
+            piped: Vec::new(),
         }
     }
 
-    pub(super) fn streamed(
-        count: u64,
-        unit: &'static str,
-        broken: Option<(Ending, String)>,
-    ) -> Self {
+    fn streamed(piped: Piped) -> Self {
         Got {
             value: Value::Null,
-            stream: broken,
-            read: Some((count, unit)),
+            piped: vec![piped],
         }
     }
 
-    pub(super) fn with(self, value: Value) -> Self {
+    fn with(self, value: Value) -> Self {
         Got { value, ..self }
+    }
+
+    /// How the first of its streams and tunnels broke off that did, in order of declaration.
+    pub(super) fn broken(&self) -> Option<(Ending, String)> {
+        self.piped.iter().find_map(|piped| piped.broken.clone())
     }
 }
 
@@ -97,8 +134,9 @@ pub(super) async fn invoke(
         seen,
     };
     let method = &*call.invocation.method;
-    let literal = call.send.is_literal() || call.read.text.is_some() || call.expect.items.is_some();
+    let literal = call.ports.iter().any(PortScript::is_literal);
     match &*call.invocation.service {
+        // What the script does not say is made up for these.
         "Testbed" if !literal => making.testbed(method).await,
         "Workbench" if !literal => making.workbench(method).await,
         _ => making.by_schema(services).await,
@@ -132,7 +170,7 @@ impl Making<'_> {
                 Ok(Got::value(json!(back.len())))
             }
             "sum" => {
-                let send = &self.call.send;
+                let send = self.sends();
                 let numbers = self.outgoing(|n, _| n as i32);
                 let expected = (0..i64::from(send.items)).sum::<i64>();
                 let sum = self.ends(client.sum(numbers)).await?;
@@ -149,7 +187,7 @@ impl Making<'_> {
             "relay" => {
                 let items = self.outgoing(text);
                 let back = self.ends(client.relay(items)).await?;
-                let bytes = self.call.send.item_bytes;
+                let bytes = self.sends().item_bytes;
                 self.drain(back, move |n| text(n as u32, bytes).to_uppercase())
                     .await
             }
@@ -157,10 +195,11 @@ impl Making<'_> {
                 let (kept, passed) = Tunnel::pair();
                 let answered = self.ends(client.pipe(passed));
                 // It gives back what it gets.
-                let out = Content::Pattern(self.call.send.bytes as usize);
-                let pumped = self.pump(kept, out, Some(out));
-                let (answered, (count, broken)) = join(answered, pumped).await;
-                Ok(Got::streamed(count, "bytes", broken).with(json!(answered?)))
+                let port = self.reading()?;
+                let out = Content::sent(port);
+                let pumped = self.pump(port, kept, out, Some(out));
+                let (answered, piped) = join(answered, pumped).await;
+                Ok(Got::streamed(piped).with(json!(answered?)))
             }
             _ => Err(CallError::Encode(
                 format!("no such method: {method}").into(),
@@ -194,7 +233,7 @@ impl Making<'_> {
             "gulp" => {
                 let items = self.outgoing(pattern);
                 let total = self.ends(client.gulp(items, self.arg(1)?)).await?;
-                let send = &self.call.send;
+                let send = self.sends();
                 let expected = u64::from(send.items) * u64::from(send.item_bytes);
                 if total != expected && !send.keep_open {
                     self.seen
@@ -210,6 +249,18 @@ impl Making<'_> {
                 format!("no such method: {method}").into(),
             )),
         }
+    }
+
+    /// The one stream or tunnel that can be read from.
+    fn reading(&self) -> Result<&PortScript, CallError> {
+        let port = self.call.ports.iter().find(|port| port.gives());
+        port.ok_or_else(|| CallError::Encode("there is nothing to read from".into()))
+    }
+
+    /// What is said of the one stream or tunnel that can be sent on.
+    fn sends(&self) -> Sends {
+        let port = self.call.ports.iter().find(|port| port.takes());
+        port.map(|port| port.send.clone()).unwrap_or_default()
     }
 
     /// The argument in this place.
@@ -258,7 +309,7 @@ impl Making<'_> {
             every,
             keep_open,
             ..
-        } = self.call.send;
+        } = self.sends();
         let process = self.process.clone();
         let items = futures_util::stream::iter(0..items).then(move |n| {
             let process = process.clone();
@@ -278,14 +329,15 @@ impl Making<'_> {
     where
         T: Facet<'static> + PartialEq,
     {
+        let port = self.reading()?;
         let Read {
             start,
             every,
             stop_after,
             ..
-        } = self.call.read;
+        } = port.read;
+        let mut count = self.seen.read(&port.name, 0);
         pause(&self.process, start).await;
-        let mut count = 0;
         let mut broken = None;
         while stop_after != Some(count) {
             match items.next().await {
@@ -299,24 +351,28 @@ impl Making<'_> {
                     break;
                 }
             }
-            count = self.seen.read(1);
+            count = self.seen.read(&port.name, 1);
             pause(&self.process, every).await;
         }
-        Ok(Got::streamed(count, "items", broken))
+        Ok(Got::streamed(Piped::new(port, count, "items", broken)))
     }
 
-    /// Writes and reads a tunnel as the script says, and compares; how many bytes came back, and
-    /// why no more.
+    /// Writes and reads a tunnel as the script says, and compares.
     pub(super) async fn pump(
         &self,
+        port: &PortScript,
         tunnel: Tunnel,
         out: Content<'_>,
         expected: Option<Content<'_>>,
-    ) -> (u64, Option<(Ending, String)>) {
+    ) -> Piped {
         let (mut source, mut sink) = tokio::io::split(tunnel);
         let Sends {
             every, keep_open, ..
-        } = self.call.send;
+        } = port.send;
+        let Read {
+            start, stop_after, ..
+        } = port.read;
+        self.seen.read(&port.name, 0);
         let write = async {
             let mut at = 0;
             while at < out.len() {
@@ -332,24 +388,20 @@ impl Making<'_> {
             sink.shutdown().await
         };
         let read = async {
-            pause(&self.process, self.call.read.start).await;
+            pause(&self.process, start).await;
             let mut buffer = vec![0; CHUNK_BYTES];
             let mut count = 0;
             loop {
-                let left = self
-                    .call
-                    .read
-                    .stop_after
-                    .map_or(u64::MAX, |stop| stop - count);
+                let left = stop_after.map_or(u64::MAX, |stop| stop - count);
                 if left == 0 {
-                    return Ok(());
+                    return Ok(Rest::Unwanted);
                 }
                 let room = buffer
                     .len()
                     .min(usize::try_from(left).unwrap_or(usize::MAX));
                 let len = source.read(&mut buffer[..room]).await?;
                 if len == 0 {
-                    return Ok(());
+                    return Ok(Rest::Nothing);
                 }
                 let at = count as usize;
                 let is_wrong = |content: Content<'_>| {
@@ -357,63 +409,53 @@ impl Making<'_> {
                     read.any(|(octet, at)| content.octet(at) != Some(*octet))
                 };
                 if expected.is_some_and(is_wrong) {
-                    self.seen
-                        .is_wrong(|| format!("a byte of the tunnel behind {count} is another one"));
+                    self.seen.is_wrong(|| {
+                        let tunnel = self.called(port);
+                        format!("a byte of {tunnel} behind {count} is another one")
+                    });
                 }
-                count = self.seen.read(len as u64);
-                pause(&self.process, self.call.read.every).await;
+                count = self.seen.read(&port.name, len as u64);
+                pause(&self.process, port.read.every).await;
             }
         };
-        let (read, write): (Piped<'_>, Piped<'_>) = (Box::pin(read), Box::pin(write));
+        let read: Pumped<'_, Rest> = Box::pin(read);
+        let write: Pumped<'_, ()> = Box::pin(write);
         let result = match select(read, write).await {
+            // The other side has ended its half, which says nothing of this one; but who then wants
+            // no more of this one may drop it.
+            Either::Left((Ok(Rest::Nothing), write)) if !keep_open => match write.await {
+                Err(error) if ending(&error) != Ending::Cancelled => Err(error),
+                _ => Ok(()),
+            },
             // Whoever has read all that it wanted drops the rest.
-            Either::Left((result, _)) => result,
-            Either::Right((Ok(()), read)) => read.await,
+            Either::Left((result, _)) => result.map(drop),
+            Either::Right((Ok(()), read)) => read.await.map(drop),
             Either::Right((Err(error), read)) => read.await.and(Err(error)),
         };
-        let broken = result.err().map(|error| {
-            let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-            let ending = inner.map_or(Ending::ConnectionLost, |error: &StreamError| error.into());
-            (ending, error.to_string())
-        });
-        (self.seen.read(0), broken)
+        let broken = result.err();
+        let broken = broken.map(|error| (ending(&error), error.to_string()));
+        Piped::new(port, self.seen.read(&port.name, 0), "bytes", broken)
     }
 }
 
-type Piped<'a> = Pin<Box<dyn Future<Output = std::io::Result<()>> + Send + 'a>>;
+type Pumped<'a, T> = Pin<Box<dyn Future<Output = std::io::Result<T>> + Send + 'a>>;
+
+/// What is behind the last byte that was read of a tunnel.
+enum Rest {
+    /// Its end.
+    Nothing,
+    /// What the script does not want.
+    Unwanted,
+}
+
+/// How a tunnel broke off.
+fn ending(error: &std::io::Error) -> Ending {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    inner.map_or(Ending::ConnectionLost, |error: &StreamError| error.into())
+}
 
 pub(super) async fn pause(process: &Process, span: Nanos) {
     if span > Nanos::ZERO {
         process.sleep(span).await;
-    }
-}
-
-/// The text of item `n`, filled up to a length.
-fn text(n: u32, bytes: u32) -> String {
-    format!("{:.<width$}", format!("item {n} "), width = bytes as usize)
-}
-
-/// What goes through a tunnel.
-#[derive(Clone, Copy)]
-pub(super) enum Content<'c> {
-    /// So many bytes.
-    Pattern(usize),
-    /// These.
-    Text(&'c [u8]),
-}
-
-impl Content<'_> {
-    pub(super) fn len(self) -> usize {
-        match self {
-            Content::Pattern(len) => len,
-            Content::Text(bytes) => bytes.len(),
-        }
-    }
-
-    fn octet(self, at: usize) -> Option<u8> {
-        match self {
-            Content::Pattern(len) => (at < len).then_some((at ^ (at >> 8)) as u8),
-            Content::Text(bytes) => bytes.get(at).copied(),
-        }
     }
 }

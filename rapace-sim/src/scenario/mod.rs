@@ -5,10 +5,11 @@
 //! | `model` | [`Scenario`] and its parts: plain data |
 //! | `parse`, `calls`, `streams`, `limits`, `expect`, `document` | from a TOML file to a [`Scenario`], every error with its place |
 //! | `sentence` | faults as sentences, both ways |
-//! | `invocation` | calls as they are written: `add(1, 2)` |
+//! | `invocation`, `ports` | calls as they are written: `add(1, 2)`; names of streams and tunnels |
 //! | `outcome` | how calls end, in words |
-//! | `services`, `workbench` | what scenarios can call: [`Services`] |
+//! | `services`, `workbench`, `manifold` | what scenarios can call: [`Services`] |
 //! | `run`, `perform`, `invoke`, `dynamic` | running it: a world, its callers, one call, one call by its schema |
+//! | `content` | what goes through streams and tunnels, and what must come out |
 //! | `verdict` | what is not as expected, in sentences: [`Verdict`] |
 //! | `text` | traces as snapshots keep them |
 //! | `explore` | crashes at every event: [`Exploration`] |
@@ -47,6 +48,7 @@
 //! How a world runs, and how sessions work: it uses the simulator as every user can.
 
 mod calls;
+mod content;
 mod document;
 mod dynamic;
 mod error;
@@ -56,10 +58,12 @@ pub mod fuzz_bodies;
 mod invocation;
 mod invoke;
 mod limits;
+mod manifold;
 mod model;
 mod outcome;
 mod parse;
 mod perform;
+mod ports;
 mod run;
 mod saved;
 mod sentence;
@@ -73,9 +77,10 @@ mod workbench;
 
 pub use error::ScriptError;
 pub use explore::Exploration;
+pub use manifold::{Feeds, Flow, Manifold, ManifoldClient, ManifoldServer, Taken};
 pub use model::{
     Arg, CallExpectations, CallScript, Expectations, FaultScript, HOST, Invocation, Party,
-    PluginScript, Read, Scenario, Send,
+    PluginScript, PortScript, Read, Reads, Scenario, Send,
 };
 pub use outcome::Ending;
 pub use perform::Outcome;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rapace_codec::Schema;
 use rapace_session::Limits;
 use serde_json::Value;
 
@@ -86,10 +87,8 @@ pub struct CallScript {
     pub parallel: u32,
     /// What each caller waits before the next one.
     pub every: Nanos,
-    /// What is sent on its stream or tunnel.
-    pub send: Send,
-    /// How its stream or tunnel is read.
-    pub read: Read,
+    /// Its streams and tunnels, in the order in which the method declares them.
+    pub ports: Vec<PortScript>,
     /// How it must end.
     pub expect: CallExpectations,
     /// The line of the file.
@@ -124,14 +123,70 @@ impl Invocation {
 /// An argument.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Arg {
-    /// A value.
+    /// A value. A stream or tunnel in it stands as its number, [`PortScript::number`].
     Json(Value),
     /// So many bytes in a pattern.
     Bytes(u32),
-    /// A stream of what [`Send`] says.
-    Stream,
-    /// A tunnel for what [`Send`] says.
-    Tunnel,
+}
+
+/// A stream or tunnel of a call.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PortScript {
+    /// What scripts call it: the place where the method declares it. `names` or `feeds.left` in the
+    /// arguments, `0` or `Ok.left` in what is returned, `return` for all that is returned.
+    pub name: String,
+    /// Its number on the wire (\[port\]).
+    pub number: u32,
+    /// The type of a stream's items; `None` for a tunnel.
+    pub item: Option<Schema>,
+    /// Whether it is part of what is returned, and not of the arguments.
+    pub returned: bool,
+    /// Whether the arguments leave it out: it is in an `Option` that is `null`, or in another variant.
+    pub absent: bool,
+    /// What the caller sends on it.
+    pub send: Send,
+    /// How the caller reads it.
+    pub read: Read,
+    /// What must be read from it.
+    pub reads: Reads,
+}
+
+impl PortScript {
+    /// Whether the script itself says what goes through it.
+    pub(super) fn is_literal(&self) -> bool {
+        let Send { values, text, .. } = &self.send;
+        let sent = values.is_some() || text.is_some();
+        sent || self.read.text.is_some() || matches!(self.reads, Reads::Items(_))
+    }
+
+    /// Whether the caller can send on it.
+    pub(super) fn takes(&self) -> bool {
+        !self.returned || self.item.is_none()
+    }
+
+    /// Whether the caller can read from it.
+    pub(super) fn gives(&self) -> bool {
+        self.returned || self.item.is_none()
+    }
+}
+
+/// What must have been read from a stream or tunnel when its call has ended.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub enum Reads {
+    /// The script does not say.
+    #[default]
+    Any,
+    /// So many items or bytes.
+    Count {
+        /// At least.
+        least: u64,
+        /// At most.
+        most: u64,
+    },
+    /// These items, as JSON: all of them if the call ends well, else so many of the first ones.
+    Items(Vec<Value>),
+    /// It must not be there: what is returned leaves it out.
+    Absent,
 }
 
 /// What a caller sends on a stream or a tunnel.
@@ -151,13 +206,6 @@ pub struct Send {
     pub every: Nanos,
     /// Whether the sending direction is left open after that. Default: it is ended.
     pub keep_open: bool,
-}
-
-impl Send {
-    /// Whether the script itself says what is sent.
-    pub(super) fn is_literal(&self) -> bool {
-        self.values.is_some() || self.text.is_some()
-    }
 }
 
 /// How a caller reads a stream or a tunnel.
@@ -189,10 +237,6 @@ pub struct CallExpectations {
     pub within: Option<Nanos>,
     /// Not earlier than that.
     pub not_before: Option<Nanos>,
-    /// So many items or bytes have been read by then, at least and at most.
-    pub reads: Option<(u64, u64)>,
-    /// These items are read, as JSON: all of them if it ends well, else so many of the first ones.
-    pub items: Option<Vec<Value>>,
 }
 
 /// A scripted fault.

@@ -1,13 +1,13 @@
 //! Making the calls of a script and noting how they end.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{Either, join_all, select};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::invoke::{Got, invoke};
+use super::invoke::invoke;
 use super::model::{CallScript, HOST, Scenario};
 use super::outcome::Ending;
 use super::services::Services;
@@ -19,8 +19,9 @@ use crate::time::Nanos;
 pub struct Outcome {
     /// Its value, or how it failed and what that failure says. Failures of its streams count, too.
     pub ended: Result<Value, (Ending, String)>,
-    /// Items or bytes that were read.
-    pub reads: u64,
+    /// Items or bytes that were read from its streams and tunnels, by their names; those that never
+    /// came are not in it.
+    pub reads: BTreeMap<String, u64>,
     /// Something came that had not been sent so.
     pub wrong: Option<String>,
     /// When it was made, by the caller's clock.
@@ -29,16 +30,30 @@ pub struct Outcome {
     pub over: Nanos,
 }
 
+impl Outcome {
+    /// Items and bytes that were read from all its streams and tunnels.
+    pub fn reads_in_all(&self) -> u64 {
+        self.reads.values().sum()
+    }
+}
+
 /// What a call has read so far; it is still known when the call is dropped.
 #[derive(Clone, Default)]
 pub(super) struct Seen {
-    pub(super) reads: Arc<AtomicU64>,
+    reads: Arc<Mutex<BTreeMap<String, u64>>>,
     wrong: Arc<Mutex<Option<String>>>,
 }
 
 impl Seen {
-    pub(super) fn read(&self, count: u64) -> u64 {
-        self.reads.fetch_add(count, Ordering::Relaxed) + count
+    /// Notes that so much more was read from a stream or tunnel, which is there; how much that makes.
+    pub(super) fn read(&self, name: &str, count: u64) -> u64 {
+        let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        let so_far = match reads.get_mut(name) {
+            Some(so_far) => so_far,
+            None => reads.entry(name.to_owned()).or_default(),
+        };
+        *so_far += count;
+        *so_far
     }
 
     /// Only the first is kept.
@@ -135,9 +150,10 @@ fn outcome(
     over: Nanos,
 ) -> Outcome {
     let wrong = seen.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+    let reads = seen.reads.lock().unwrap_or_else(PoisonError::into_inner);
     Outcome {
         ended,
-        reads: seen.reads.load(Ordering::Relaxed),
+        reads: reads.clone(),
         wrong: wrong.clone(),
         begun,
         over,
@@ -237,11 +253,10 @@ impl Lane {
             },
         };
         match result {
-            Ok(Got {
-                stream: Some((ending, says)),
-                ..
-            }) => Err((ending, says)),
-            Ok(got) => Ok(got.value),
+            Ok(got) => match got.broken() {
+                Some((ending, says)) => Err((ending, says)),
+                None => Ok(got.value),
+            },
             Err(error) => Err((Ending::from(&error), error.to_string())),
         }
     }

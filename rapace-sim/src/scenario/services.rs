@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use rapace_codec::MethodSchema;
-use rapace_session::method::{AnyMethod, ServiceDescriptor};
+use rapace_session::method::{AnyMethod, MethodInfo, ServiceDescriptor};
 use rapace_session::{Client, Service};
 use rapace_testbed::{Subject, TestbedClient, TestbedServer};
 
+use super::manifold::{ManifoldClient, ManifoldServer, Pipework};
 use super::workbench::{Bench, WorkbenchClient, WorkbenchServer, stale};
 use crate::process::Process;
 use crate::program::Program;
@@ -15,8 +15,9 @@ type Add = Arc<dyn Fn(Program) -> Program + Send + Sync>;
 
 /// Services by name: how processes serve them, and which methods they have.
 ///
-/// The standard ones are [`Testbed`](rapace_testbed::Testbed), [`Workbench`](super::Workbench) and
-/// `StaleTestbed`, a testbed of another version, which is served only where a scenario asks for it.
+/// The standard ones are [`Testbed`](rapace_testbed::Testbed) and [`Workbench`](super::Workbench).
+/// Two more are served only where a scenario asks for them: [`Manifold`](super::Manifold), whose calls
+/// have several streams, and `StaleTestbed`, a testbed of another version.
 #[derive(Clone)]
 pub struct Services {
     entries: Vec<Entry>,
@@ -29,11 +30,13 @@ struct Entry {
     name: &'static str,
     /// `None` for those that pretend to be another one.
     descriptor: Option<&'static ServiceDescriptor>,
+    /// Whether a process serves it whose script says nothing of services.
+    by_default: bool,
     add: Add,
 }
 
 impl Services {
-    /// The testbed and the workbench.
+    /// Those of the simulator.
     pub fn standard() -> Self {
         let none = Services {
             entries: Vec::new(),
@@ -41,10 +44,15 @@ impl Services {
         };
         let mut services = none
             .with::<TestbedClient, _>(|_| TestbedServer::new(Subject))
-            .with::<WorkbenchClient, _>(|process| WorkbenchServer::new(Bench::new(process)));
+            .with::<WorkbenchClient, _>(|process| WorkbenchServer::new(Bench::new(process)))
+            .with::<ManifoldClient, _>(|process| ManifoldServer::new(Pipework::new(process)));
+        for entry in &mut services.entries {
+            entry.by_default = entry.name != ManifoldClient::descriptor().name();
+        }
         services.entries.push(Entry {
             name: "StaleTestbed",
             descriptor: None,
+            by_default: false,
             add: Arc::new(|program| program.serve(|| stale::TestbedServer::new(stale::Stale))),
         });
         services.is_standard = true;
@@ -69,6 +77,7 @@ impl Services {
         self.entries.push(Entry {
             name: descriptor.name(),
             descriptor: Some(descriptor),
+            by_default: true,
             add: Arc::new(move |program| {
                 let serve = serve.clone();
                 program.serve_with(move |process| serve(process))
@@ -80,7 +89,7 @@ impl Services {
     /// Whether scenarios need not say what is sent to this service's streams and comes back: it is
     /// made up and compared for the methods of the standard ones.
     pub(super) fn makes_items(service: &str) -> bool {
-        matches!(service, "Testbed" | "Workbench")
+        matches!(service, "Testbed" | "Workbench" | "Manifold")
     }
 
     /// The names of all of them.
@@ -91,7 +100,7 @@ impl Services {
     /// Those that a process serves when its script says nothing.
     pub(super) fn by_default(&self) -> Vec<String> {
         let entries = self.entries.iter();
-        let served = entries.filter(|entry| entry.descriptor.is_some());
+        let served = entries.filter(|entry| entry.by_default);
         served.map(|entry| entry.name.to_owned()).collect()
     }
 
@@ -116,13 +125,12 @@ impl Services {
         methods.find(|known| known.spec().name == method).copied()
     }
 
-    /// The types of a method, or why they cannot be had.
-    pub(super) fn schema(&self, service: &str, method: &str) -> Result<MethodSchema, String> {
+    /// What is known of a method, or why it cannot be had.
+    pub(super) fn info(&self, service: &str, method: &str) -> Result<&'static MethodInfo, String> {
         let known = self
             .method(service, method)
             .ok_or_else(|| format!("`{service}` has no method `{method}`"))?;
-        let info = known.info().map_err(|problem| problem.to_string())?;
-        Ok(info.schema.clone())
+        known.info().map_err(|problem| problem.to_string())
     }
 
     fn descriptor(&self, service: &str) -> Option<&'static ServiceDescriptor> {

@@ -1,13 +1,19 @@
-//! `send`, `read` and `reads`: what goes through the stream or the tunnel of a call.
+//! `send`, `read` and `reads`: what goes through the streams and tunnels of a call.
+//!
+//! A call that can send on one of them, or read from one, says it without a name; with several, each
+//! is named: `send.left = { … }`.
 
-use rapace_codec::{MethodSchema, Schema};
+use std::ops::Range;
+
+use rapace_codec::Schema;
 use serde_json::Value;
 
-use super::document::{Field, Table};
+use super::document::{Field, Table, in_order};
 use super::error::Problem;
-use super::model::{Invocation, Read, Send};
+use super::invocation::{self, Parsed};
+use super::model::{PortScript, Read, Reads, Send};
+use super::ports::{self, Port};
 use super::services::Services;
-use crate::trace::decode::streams;
 
 /// The keys of `send`.
 pub(super) const SEND: &[&str] = &["items", "item_bytes", "bytes", "text", "every", "keep_open"];
@@ -17,158 +23,317 @@ pub(super) const READ: &[&str] = &["start", "every", "stop_after", "text"];
 /// The most items of a stream that a number stands for.
 const ITEMS_MAX: u64 = 1 << 24;
 
-/// What a script says of the stream or tunnel of a call.
-pub(super) struct Streams {
-    pub(super) send: Send,
-    pub(super) read: Read,
-    /// The items that must come, if they are listed.
-    pub(super) items: Option<Vec<Value>>,
-}
+/// What `reads` may be, for hints.
+const COUNTS: &str = "write 1000, \"at least 3\", \"at most 10\", \"3 to 10\", or list the items";
 
 /// Reads what stands in a `[[call]]`.
-pub(super) fn read(
-    table: &Table<'_, '_>,
-    what: &Field<'_, '_>,
-    invocation: &Invocation,
-    services: &Services,
-) -> Result<Streams, Problem> {
-    let schema = services.schema(&invocation.service, &invocation.method);
-    let schema = schema.map_err(|why| Problem::new(what.span(), why))?;
-    let shape = Shape::of(&schema, invocation);
-    let mut streams = Streams {
+pub(super) fn read(table: &Table<'_, '_>, parsed: &Parsed) -> Result<Vec<PortScript>, Problem> {
+    let mut scripts: Vec<PortScript> = parsed
+        .ports
+        .iter()
+        .map(|port| plain(port, parsed))
+        .collect();
+    let method = Method { parsed };
+    for (port, field) in method.spoken_of(table, Key::Send)? {
+        scripts[port].send = method.send(&parsed.ports[port], field)?;
+    }
+    for (port, field) in method.spoken_of(table, Key::Read)? {
+        scripts[port].read = method.read(&parsed.ports[port], field)?;
+    }
+    for (port, field) in method.spoken_of(table, Key::Reads)? {
+        scripts[port].reads = method.reads(&parsed.ports[port], field)?;
+    }
+    Ok(scripts)
+}
+
+/// A stream or tunnel of which nothing is said.
+fn plain(port: &Port<'_>, parsed: &Parsed) -> PortScript {
+    PortScript {
+        name: port.name(),
+        number: port.number,
+        item: port.item.cloned(),
+        returned: port.returned,
+        absent: !port.returned && !parsed.present.contains(&port.number),
         send: Send::default(),
         read: Read::default(),
-        items: None,
-    };
-    if let Some(field) = table.get("send") {
-        streams.send = shape.send(field)?;
+        reads: Reads::Any,
     }
-    if let Some(field) = table.get("read") {
-        streams.read = shape.read(field)?;
-    }
-    if let Some(field) = table.get("reads")
-        && let Ok(items) = field.items()
-    {
-        streams.items = Some(shape.listed(&items, &shape.reads, "gives no stream")?);
-    }
-    let literal = streams.items.is_some() || streams.send.is_literal();
-    if literal || !Services::makes_items(&invocation.service) {
-        shape.is_simple(what)?;
-    }
-    Ok(streams)
 }
 
-/// The streams and tunnels of a method: the items of a stream, nothing for a tunnel.
-struct Shape<'s> {
-    schema: &'s MethodSchema,
-    service: &'s str,
-    method: &'s str,
-    sends: Vec<Option<&'s Schema>>,
-    reads: Vec<Option<&'s Schema>>,
+/// The keys of a call that speak of streams and tunnels.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Send,
+    Read,
+    Reads,
 }
 
-impl<'s> Shape<'s> {
-    fn of(schema: &'s MethodSchema, invocation: &'s Invocation) -> Self {
-        let (mut sends, mut reads) = (Vec::new(), Vec::new());
-        for (_, arg) in &schema.args {
-            streams(arg, &mut sends);
-        }
-        streams(&schema.ret, &mut reads);
-        Shape {
-            schema,
-            service: &invocation.service,
-            method: &invocation.method,
-            sends,
-            reads,
+impl Key {
+    fn word(self) -> &'static str {
+        match self {
+            Key::Send => "send",
+            Key::Read => "read",
+            Key::Reads => "reads",
         }
     }
 
+    /// Whether it can speak of this one.
+    fn fits(self, port: &Port<'_>) -> bool {
+        match self {
+            Key::Send => port.takes(),
+            Key::Read | Key::Reads => port.gives(),
+        }
+    }
+
+    /// Whether a key of its table says something of a stream or tunnel, and names none.
+    fn says(self, key: &str) -> bool {
+        match self {
+            Key::Send => SEND.contains(&key),
+            Key::Read => READ.contains(&key),
+            Key::Reads => false,
+        }
+    }
+
+    /// An example of what it says of one, for hints.
+    fn example(self) -> &'static str {
+        match self {
+            Key::Send => "{ … }",
+            Key::Read => "{ every = \"1ms\" }",
+            Key::Reads => "3",
+        }
+    }
+}
+
+/// A key and what it is, of those that name one of several ports.
+type Named<'t, 'd> = (usize, Field<'t, 'd>);
+
+/// The method that is called, with its ports.
+struct Method<'s> {
+    parsed: &'s Parsed,
+}
+
+impl Method<'_> {
+    fn name(&self) -> &str {
+        &self.parsed.invocation.method
+    }
+
+    fn problem(&self, span: Range<usize>, message: String) -> Problem {
+        Problem::new(span, message).hint(invocation::signature(self.parsed.info, self.name()))
+    }
+
+    /// What is wrong with this, with the method in front.
     fn wrong(&self, field: &Field<'_, '_>, what: &str) -> Problem {
-        let message = format!("`{}` {what}", self.method);
-        Problem::new(field.span(), message).hint(self.schema.text(self.method))
+        self.problem(field.span(), format!("`{}` {what}", self.name()))
     }
 
-    fn has_tunnel(&self) -> bool {
-        self.sends.iter().chain(&self.reads).any(Option::is_none)
+    /// The ports that a key speaks of, by their places in the list of all, and what it says of each.
+    fn spoken_of<'t, 'd>(
+        &self,
+        table: &Table<'t, 'd>,
+        key: Key,
+    ) -> Result<Vec<Named<'t, 'd>>, Problem> {
+        let Some(field) = table.get(key.word()) else {
+            return Ok(Vec::new());
+        };
+        let ports = self.parsed.ports.iter().enumerate();
+        let fitting: Vec<usize> = ports
+            .filter(|(_, port)| key.fits(port))
+            .map(|(at, _)| at)
+            .collect();
+        let named = match fitting.as_slice() {
+            [] => {
+                let verb = if key == Key::Send { "takes" } else { "gives" };
+                return Err(self.wrong(&field, &format!("{verb} no stream or tunnel")));
+            }
+            [only] => {
+                self.names_nothing(key, *only, &field)?;
+                vec![(*only, field)]
+            }
+            several => {
+                let mut named = Vec::new();
+                self.named(key, several, &mut Vec::new(), field, &mut named)?;
+                named
+            }
+        };
+        for (at, field) in &named {
+            let port = &self.parsed.ports[*at];
+            if !port.returned && !self.parsed.present.contains(&port.number) {
+                let message = format!("`{}` is left out of the arguments here", port.name());
+                return Err(self.problem(field.span(), message));
+            }
+        }
+        Ok(named)
     }
 
-    /// Where the script itself says what goes through, there is one place for it in each direction.
-    fn is_simple(&self, what: &Field<'_, '_>) -> Result<(), Problem> {
-        if self.sends.len() > 1 || self.reads.len() > 1 {
-            let text = "has several streams or tunnels in one direction; a script can speak of one";
-            return Err(self.wrong(what, text));
+    /// Where there is one to speak of, its name is no key.
+    fn names_nothing(&self, key: Key, only: usize, field: &Field<'_, '_>) -> Result<(), Problem> {
+        let Ok((_, entries)) = field.table() else {
+            return Ok(());
+        };
+        let port = &self.parsed.ports[only];
+        let first = port.path.first().map(String::as_str);
+        for (entry, _) in in_order(entries) {
+            let is_name = Some(&**entry.get_ref()) == first && !key.says(entry.get_ref());
+            if is_name || key == Key::Reads {
+                let (word, which) = (key.word(), port.word());
+                let message = format!("`{}` has one {which} here, which is not named", self.name());
+                let hint = format!("write {word} = {}", key.example());
+                return Err(Problem::new(entry.span(), message).hint(hint));
+            }
         }
         Ok(())
     }
 
-    fn send(&self, field: Field<'_, '_>) -> Result<Send, Problem> {
-        if self.sends.is_empty() && !self.has_tunnel() {
-            return Err(self.wrong(&field, "takes no stream or tunnel"));
+    /// Where there are several to speak of, tables within tables lead to what is said of each.
+    fn named<'t, 'd>(
+        &self,
+        key: Key,
+        fitting: &[usize],
+        path: &mut Vec<String>,
+        field: Field<'t, 'd>,
+        found: &mut Vec<Named<'t, 'd>>,
+    ) -> Result<(), Problem> {
+        let ports = &self.parsed.ports;
+        let Ok((_, entries)) = field.table() else {
+            return Err(self.which(key, fitting, field.span()));
+        };
+        for (entry, node) in in_order(entries) {
+            let word = entry.get_ref();
+            path.push(word.to_string());
+            let under = |at: &&usize| ports[**at].path.starts_with(path);
+            let within: Vec<usize> = fitting.iter().filter(under).copied().collect();
+            let field = Field { key: word, node };
+            match within.as_slice() {
+                [] if key.says(word) => return Err(self.which(key, fitting, entry.span())),
+                [] => return Err(self.unknown(key, fitting, path, entry.span())),
+                [one] if ports[*one].path == *path => found.push((*one, field)),
+                several => self.named(key, several, path, field, found)?,
+            }
+            path.pop();
         }
+        Ok(())
+    }
+
+    /// It is not said which one of several is meant.
+    fn which(&self, key: Key, fitting: &[usize], span: Range<usize>) -> Problem {
+        let ports = fitting.iter().map(|at| &self.parsed.ports[*at]);
+        let word = key.word();
+        let all: Vec<String> = ports
+            .map(|port| format!("{word}.{} = {}", port.name(), key.example()))
+            .collect();
+        let verb = if key == Key::Send { "takes" } else { "gives" };
+        let message = format!(
+            "`{}` {verb} several streams or tunnels: say which one `{word}` is about",
+            self.name()
+        );
+        Problem::new(span, message).hint(format!("write one of:\n  {}", all.join("\n  ")))
+    }
+
+    fn unknown(&self, key: Key, fitting: &[usize], path: &[String], span: Range<usize>) -> Problem {
+        let name = ports::name(path);
+        let verb = if key == Key::Send { "takes" } else { "gives" };
+        let message = format!(
+            "`{}` {verb} no stream or tunnel that is called `{name}`",
+            self.name()
+        );
+        let names = fitting.iter().map(|at| self.parsed.ports[*at].name());
+        let names: Vec<String> = names.collect();
+        Problem::new(span, message).suggest(&name, names.iter().map(String::as_str))
+    }
+
+    fn makes_items(&self) -> bool {
+        Services::makes_items(&self.parsed.invocation.service)
+    }
+
+    fn send(&self, port: &Port<'_>, field: Field<'_, '_>) -> Result<Send, Problem> {
         let (span, entries) = field.table()?;
         let table = Table::new(entries, span, "`send`", SEND)?;
+        self.only_for(port, &table, &["items", "item_bytes"], &["bytes", "text"])?;
         let mut send = Send {
             item_bytes: table.bytes("item_bytes")?.unwrap_or(0),
             bytes: table.bytes("bytes")?.unwrap_or(0),
+            text: table.text("text")?.map(str::to_owned),
             every: table.nanos("every")?.unwrap_or_default(),
             keep_open: table.flag("keep_open")?.unwrap_or(false),
             ..Send::default()
         };
-        if let Some(field) = table.get("items") {
+        if let Some((field, item)) = table.get("items").zip(port.item) {
             match field.items() {
-                Ok(items) => {
-                    send.values = Some(self.listed(&items, &self.sends, "takes no stream")?);
-                }
-                Err(_) if Services::makes_items(self.service) => {
-                    send.items = field.number(ITEMS_MAX)? as u32;
-                }
+                Ok(items) => send.values = Some(self.listed(&items, item)?),
+                Err(_) if self.makes_items() => send.items = field.number(ITEMS_MAX)? as u32,
                 Err(_) => {
                     let text = "is sent what the script lists: items = [1, 2, 3]";
                     return Err(self.wrong(&field, text));
                 }
             }
         }
-        send.text = self.text(&table)?;
         Ok(send)
     }
 
-    fn read(&self, field: Field<'_, '_>) -> Result<Read, Problem> {
-        if self.reads.is_empty() && !self.has_tunnel() {
-            return Err(self.wrong(&field, "gives no stream or tunnel"));
-        }
+    fn read(&self, port: &Port<'_>, field: Field<'_, '_>) -> Result<Read, Problem> {
         let (span, entries) = field.table()?;
         let table = Table::new(entries, span, "`read`", READ)?;
+        self.only_for(port, &table, &[], &["text"])?;
         Ok(Read {
             start: table.nanos("start")?.unwrap_or_default(),
             every: table.nanos("every")?.unwrap_or_default(),
             stop_after: table.number("stop_after", u64::from(u32::MAX))?,
-            text: self.text(&table)?,
+            text: table.text("text")?.map(str::to_owned),
         })
     }
 
-    /// The bytes of a tunnel, as text.
-    fn text(&self, table: &Table<'_, '_>) -> Result<Option<String>, Problem> {
-        let Some(field) = table.get("text") else {
-            return Ok(None);
+    /// Refuses what cannot be said of a stream, or of a tunnel.
+    fn only_for(
+        &self,
+        port: &Port<'_>,
+        table: &Table<'_, '_>,
+        streams: &[&'static str],
+        tunnels: &[&'static str],
+    ) -> Result<(), Problem> {
+        let keys = if port.item.is_some() {
+            tunnels
+        } else {
+            streams
         };
-        if !self.has_tunnel() {
-            return Err(self.wrong(&field, "has no tunnel"));
+        match keys.iter().find_map(|key| table.get(key)) {
+            None => Ok(()),
+            Some(field) => {
+                let (other, is) = match port.item {
+                    Some(_) => ("tunnels", "stream"),
+                    None => ("streams", "tunnel"),
+                };
+                let message = format!(
+                    "`{}` is for {other}, and `{}` of `{}` is a {is}",
+                    field.key,
+                    port.name(),
+                    self.name()
+                );
+                Err(self.problem(field.span(), message))
+            }
         }
-        field.text().map(|text| Some(text.to_owned()))
+    }
+
+    fn reads(&self, port: &Port<'_>, field: Field<'_, '_>) -> Result<Reads, Problem> {
+        if let Ok(items) = field.items() {
+            let Some(item) = port.item else {
+                let text = format!("gives bytes in `{}`, and no items", port.name());
+                let hint = "count them, or say what they are: read = { text = \"…\" }";
+                return Err(self.wrong(&field, &text).hint(hint));
+            };
+            return Ok(Reads::Items(self.listed(&items, item)?));
+        }
+        if field.text() == Ok("absent") {
+            if port.required {
+                let text = format!("always has a {} in `{}`", port.word(), port.name());
+                return Err(self.wrong(&field, &text));
+            }
+            return Ok(Reads::Absent);
+        }
+        count(field)
     }
 
     /// Items that are listed, which must be of the type of the stream.
-    fn listed(
-        &self,
-        items: &[Field<'_, '_>],
-        ports: &[Option<&Schema>],
-        none: &str,
-    ) -> Result<Vec<Value>, Problem> {
-        let Some(item) = ports.iter().flatten().next() else {
-            let place = items.first().map_or(0..0, |first| first.span());
-            return Err(Problem::new(place, format!("`{}` {none}", self.method))
-                .hint(self.schema.text(self.method)));
-        };
+    fn listed(&self, items: &[Field<'_, '_>], item: &Schema) -> Result<Vec<Value>, Problem> {
         let value = |field: &Field<'_, '_>| {
             let value = field.json()?;
             match item.json_to_postcard(&value) {
@@ -180,4 +345,27 @@ impl<'s> Shape<'s> {
         };
         items.iter().map(value).collect()
     }
+}
+
+/// `1000`, or `"at least 3"`, `"at most 10"`, `"3 to 10"`.
+fn count(field: Field<'_, '_>) -> Result<Reads, Problem> {
+    let Ok(text) = field.text() else {
+        let count = field.number(u64::from(u32::MAX));
+        let count = count.map_err(|problem| problem.hint(COUNTS))?;
+        return Ok(Reads::Count {
+            least: count,
+            most: count,
+        });
+    };
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let number = |word: &str| word.parse::<u64>().ok();
+    let range = match words.as_slice() {
+        ["at", "least", least] => number(least).map(|least| (least, u64::MAX)),
+        ["at", "most", most] => number(most).map(|most| (0, most)),
+        [least, "to", most] => number(least).zip(number(most)),
+        _ => None,
+    };
+    let (least, most) = range
+        .ok_or_else(|| Problem::new(field.span(), format!("`{text}` is no count")).hint(COUNTS))?;
+    Ok(Reads::Count { least, most })
 }

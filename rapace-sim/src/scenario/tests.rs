@@ -69,7 +69,8 @@ fn everything_that_can_be_said_is_understood() {
         panic!("two calls");
     };
     assert_eq!(first.invocation.full_name(), "Testbed.sum");
-    assert_eq!(first.invocation.args, [Arg::Stream]);
+    assert_eq!(first.invocation.args, [Arg::Json(1.into())]);
+    assert_eq!(first.ports[0].send.items, 10);
     assert_eq!(first.total(), 6);
     assert_eq!(first.line, 17);
     assert_eq!((&*second.from, &*second.to), ("css", "host"));
@@ -155,6 +156,108 @@ fn errors_show_the_place_and_what_was_expected() {
     });
 }
 
+const SEVERAL: &str = r#"
+about = "Several streams."
+[plugin.a]
+serves = ["Manifold"]
+[[call]]
+do = 'take({ "left": stream, "right": stream }, null, 0)'
+send.feeds.left = { items = 3 }
+send.feeds.right = { items = ["AAAA"] }
+[[call]]
+do = 'cross(tunnel, tunnel)'
+reads = { here = 3, there = "at least 3" }
+read.here = { stop_after = 3 }
+[[call]]
+do = 'give({ "items": 1, "bytes": 1, "micros": 1 }, null)'
+reads.right = "absent"
+reads.left = ["AA=="]
+"#;
+
+#[test]
+fn several_streams_are_understood_each() {
+    let scenario = Scenario::parse("several", SEVERAL).unwrap_or_else(|error| panic!("{error}"));
+    let of = |call: usize| {
+        let ports = scenario.calls[call].ports.iter();
+        ports.map(|port| (&*port.name, port)).collect::<Vec<_>>()
+    };
+    let [("feeds.left", left), ("feeds.right", right)] = &*of(0) else {
+        panic!("two streams in the arguments");
+    };
+    assert_eq!((left.number, left.send.items), (1, 3));
+    assert_eq!((right.number, right.send.items), (2, 0));
+    assert_eq!(right.send.values, Some(vec!["AAAA".into()]));
+    let [("here", here), ("there", there)] = &*of(1) else {
+        panic!("two tunnels");
+    };
+    assert_eq!(here.read.stop_after, Some(3));
+    assert_eq!(here.reads, Reads::Count { least: 3, most: 3 });
+    let least = Reads::Count {
+        least: 3,
+        most: u64::MAX,
+    };
+    assert_eq!(there.reads, least);
+    let [("left", left), ("right", right)] = &*of(2) else {
+        panic!("two streams are returned");
+    };
+    assert_eq!((left.number, right.number), (101, 102));
+    assert_eq!(left.reads, Reads::Items(vec!["AA==".into()]));
+    assert_eq!(right.reads, Reads::Absent);
+}
+
+/// What is said of a call that speaks of several streams and tunnels, and says something wrong.
+#[test]
+fn errors_about_streams_show_the_place_and_what_was_expected() {
+    const TAKE: &str = r#"take({ "left": stream, "right": stream }, null, 0)"#;
+    const RELAY: &str = "relay_both([stream, stream])";
+    const CROSS: &str = "cross(tunnel, tunnel)";
+    let mut all = String::new();
+    for (call, rest) in [
+        (TAKE, "send = { items = 3 }"),
+        (TAKE, "send.feeds = { items = 3 }"),
+        (TAKE, "send.feeds.lefft = { items = 3 }"),
+        (TAKE, "send.left = { items = 3 }"),
+        (TAKE, "send.feeds.left = 3"),
+        (TAKE, "send.feeds.left = { itms = 3 }"),
+        (TAKE, "reads.left = 3"),
+        (
+            r#"take({ "left": stream }, null, 0)"#,
+            "send.feeds.right = { items = 3 }",
+        ),
+        (r#"take({ "left": strem }, null, 0)"#, ""),
+        (r#"take({ "left": tunnel }, null, 0)"#, ""),
+        (r#"take({ "left": "stream" }, null, 0)"#, ""),
+        (r#"take({ "right": stream }, null, 0)"#, ""),
+        ("take(stream, null, 0)", ""),
+        (r#"take({ "left": stream }, stream, 0)"#, ""),
+        (CROSS, "reads = 3"),
+        (CROSS, "reads = { here = [1] }"),
+        (CROSS, "send.here = { items = 3 }"),
+        (CROSS, "[call.send.threre]\nbytes = 3"),
+        (RELAY, "reads.0 = \"absent\""),
+        (RELAY, "reads.2 = 1"),
+        (RELAY, "reads.1 = \"some\""),
+        (RELAY, "reads.1 = true"),
+        (RELAY, "read.0 = { text = \"a\" }"),
+        (RELAY, "send.pair.0 = { items = [\"a\", 1] }"),
+        ("relay_both([stream])", ""),
+        ("sum(stream)", "send.numbers = { items = 1 }"),
+        ("sum(stream)", "send = { text = \"a\" }"),
+        ("count(3)", "reads.return = 1"),
+        ("count(3)", "read.return = { every = \"1ms\" }"),
+        ("add(1, 2)", "reads = 1"),
+        ("add(1, 2)", "send = { items = 1 }"),
+    ] {
+        let text = format!("about = \"x\"\n[plugin.a]\n[[call]]\ndo = '{call}'\n{rest}\n");
+        let error = Scenario::parse("x.toml", &text).expect_err(rest);
+        all.push_str(&error.to_string());
+        all.push_str("\n\n");
+    }
+    insta::with_settings!({ omit_expression => true }, {
+        insta::assert_snapshot!("errors_about_streams", all);
+    });
+}
+
 #[test]
 fn every_key_of_the_format_is_in_the_reference() {
     let reference = include_str!("../../../docs/simulator/scenario-format.md");
@@ -192,6 +295,7 @@ proptest! {
         changes in prop::collection::vec(any::<u8>(), 3..60),
     ) {
         fuzz_bodies::changed_script(FULL, &changes);
+        fuzz_bodies::changed_script(SEVERAL, &changes);
     }
 }
 

@@ -54,9 +54,16 @@ impl Verdict {
                 .collect();
             let width = width.unwrap_or(0);
             let _ = write!(text, "{:<width$}  {}", call.name, ends.join(", "));
-            let reads: u64 = outcomes.iter().map(|outcome| outcome.reads).sum();
-            if reads > 0 {
-                let _ = write!(text, ", {reads} read");
+            let mut reads: BTreeMap<&str, u64> = BTreeMap::new();
+            for (name, count) in outcomes.iter().flat_map(|outcome| &outcome.reads) {
+                *reads.entry(name).or_default() += count;
+            }
+            let several = reads.len() > 1;
+            for (name, count) in reads.into_iter().filter(|(_, count)| several || *count > 0) {
+                let _ = write!(text, ", {count} read");
+                if several {
+                    let _ = write!(text, " from {name}");
+                }
             }
             text.push('\n');
         }

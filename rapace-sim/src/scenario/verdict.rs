@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{CallScript, HOST, Scenario};
+use serde_json::Value;
+
+use super::model::{CallScript, HOST, PortScript, Reads, Scenario};
 use super::outcome::Ending;
 use super::perform::Outcome;
 use super::run::Verdict;
@@ -66,7 +68,7 @@ fn judge(call: &CallScript, outcome: &Outcome) -> Option<String> {
                 ));
             }
             if let Some(wanted) = &expect.returns
-                && wanted != value
+                && without_nulls(wanted) != without_nulls(value)
             {
                 return Some(format!("should return {wanted}, but it returned {value}"));
             }
@@ -104,24 +106,58 @@ fn judge(call: &CallScript, outcome: &Outcome) -> Option<String> {
     {
         return Some(format!("should take at least {least}, but it took {took}"));
     }
-    let (least, most) = match (&expect.items, expect.reads) {
-        (Some(items), _) if outcome.ended.is_ok() => (items.len() as u64, items.len() as u64),
-        (Some(items), _) => (0, items.len() as u64),
-        (None, reads) => reads.unwrap_or((0, u64::MAX)),
+    let several = call.ports.iter().filter(|port| port.gives()).count() > 1;
+    call.ports
+        .iter()
+        .find_map(|port| misread(port, outcome, several))
+}
+
+/// What is wrong with what was read from one stream or tunnel of a call.
+fn misread(port: &PortScript, outcome: &Outcome, several: bool) -> Option<String> {
+    let read = outcome.reads.get(&port.name).copied();
+    let (least, most) = match &port.reads {
+        Reads::Any => return None,
+        Reads::Absent => {
+            return read
+                .map(|_| format!("should be left without `{}`, but it is there", port.name));
+        }
+        Reads::Count { least, most } => (*least, *most),
+        Reads::Items(items) if outcome.ended.is_ok() => (items.len() as u64, items.len() as u64),
+        Reads::Items(items) => (0, items.len() as u64),
     };
-    if !(least..=most).contains(&outcome.reads) {
-        let wanted = match (least, most) {
-            _ if least == most => least.to_string(),
-            (_, u64::MAX) => format!("at least {least}"),
-            (0, _) => format!("at most {most}"),
-            _ => format!("{least} to {most}"),
-        };
+    if read.is_none() && outcome.ended.is_ok() {
+        return Some(format!("should give `{}`, but it is absent", port.name));
+    }
+    let read = read.unwrap_or(0);
+    if (least..=most).contains(&read) {
+        return None;
+    }
+    let wanted = match (least, most) {
+        _ if least == most => least.to_string(),
+        (_, u64::MAX) => format!("at least {least}"),
+        (0, _) => format!("at most {most}"),
+        _ => format!("{least} to {most}"),
+    };
+    if several {
+        let name = &port.name;
         return Some(format!(
-            "should read {wanted}, but it read {}",
-            outcome.reads
+            "should read {wanted} from `{name}`, but it read {read}"
         ));
     }
-    None
+    Some(format!("should read {wanted}, but it read {read}"))
+}
+
+/// TOML has no `null`: a field that is not there is meant, as in arguments.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.iter().filter(|(_, value)| !value.is_null());
+            let fields = fields.map(|(name, value)| (name.clone(), without_nulls(value)));
+            Value::Object(fields.collect())
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        value => value.clone(),
+    }
 }
 
 fn listed(endings: &[Ending]) -> String {
