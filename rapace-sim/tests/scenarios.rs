@@ -148,7 +148,7 @@ fn snapshots_hold_no_path_and_no_address() {
 /// Scenarios that are short enough to be crashed everywhere in a moment: each plugin, and the host.
 /// Over shared memory every store is a moment, too, also those of payloads: only those with small
 /// ones are tried there.
-const CRASHED_EVERYWHERE: [(&str, bool); 11] = [
+const CRASHED_EVERYWHERE: [(&str, bool); 13] = [
     ("plugin_calls_its_host", true),
     ("host_dies", true),
     ("down_for_good", true),
@@ -160,6 +160,8 @@ const CRASHED_EVERYWHERE: [(&str, bool); 11] = [
     ("row_05_dropped_call_stops_its_handler", true),
     ("row_20_reply_races_deadline", false),
     ("plugin_ignores_a_stream", false),
+    ("two_streams_crash_from_plugin", false),
+    ("optional_stream_is_absent", true),
 ];
 
 #[test]
