@@ -179,7 +179,7 @@ fn table(report: &SweepReport, covered: &str, columns: usize) -> String {
             report.real_time.as_secs_f64()
         ),
     );
-    row("which", covered.to_owned());
+    row("range", covered.to_owned());
     row(
         "events",
         format!(

@@ -493,10 +493,10 @@ fn shards_together_are_the_whole_sweep() {
     }
     assert_eq!(total, 20);
     let table = out(&sim(&["sweep", "--seeds", "100..120", "--shard", "1/3"]));
-    let which = table.lines().find(|line| line.starts_with("which "));
+    let range = table.lines().find(|line| line.starts_with("range "));
     assert_eq!(
-        which,
-        Some("which           106..113: shard 1/3 of 100..120")
+        range,
+        Some("range           106..113: shard 1/3 of 100..120")
     );
     let last = "18446744073709551613..18446744073709551615";
     assert_eq!(seeds(&["sweep", "--seeds", last, "--for", "9s"]), 2);
