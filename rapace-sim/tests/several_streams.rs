@@ -186,6 +186,13 @@ fn what_comes_otherwise_names_its_stream() {
             "item 2 of the stream `Ok.lengths` is 3, and not 4",
         ),
         (
+            r#"items = ["a", "b"] }
+returns = { Ok = 2 }"#,
+            r#"items = ["a", "b"] }
+returns = { Ok = 3 }"#,
+            r#"should return {"Ok":3}, but it returned {"Ok":2}"#,
+        ),
+        (
             "[2, 40]",
             "[2]",
             "item 2 of the stream `Ok.doubled` is 40, and not the end",

@@ -12,6 +12,7 @@ use rapace_session::call::EncodedCall;
 use rapace_session::ports::{EncodedPort, EncodedStream};
 use rapace_session::{CallError, Tunnel};
 use serde_json::{Value, json};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::content::{Content, Items};
 use super::invoke::{Gets, Got, Making, Piped, pause};
@@ -154,10 +155,12 @@ impl Making<'_> {
                 if here.as_deref() != Some(&bytes[..]) {
                     self.seen.is_wrong(|| {
                         let here = here.and_then(|bytes| item.postcard_to_json(&bytes).ok());
-                        let here = here.map_or("the end".to_owned(), |value| value.to_string());
-                        let number = count + 1;
-                        let stream = self.called(port);
-                        format!("item {number} of {stream} is {value}, and not {here}")
+                        let here = here.map_or("the end".to_owned(), |value| brief(&value));
+                        let (number, stream) = (count + 1, self.called(port));
+                        format!(
+                            "item {number} of {stream} is {}, and not {here}",
+                            brief(&value)
+                        )
                     });
                 }
             }
@@ -203,6 +206,20 @@ impl Making<'_> {
         }
         Ok(piped)
     }
+}
+
+/// A value as messages show it; of long ones the beginning, and a hash that tells them apart.
+fn brief(value: &Value) -> String {
+    const CHARS_MAX: usize = 100;
+    const HEAD_CHARS: usize = 40;
+    let text = value.to_string();
+    let chars = text.chars().count();
+    if chars <= CHARS_MAX {
+        return text;
+    }
+    let head: String = text.chars().take(HEAD_CHARS).collect();
+    let hash = xxh3_64(text.as_bytes()) >> 32;
+    format!("{head}… {chars} chars {hash:08x}")
 }
 
 fn encode(error: impl std::fmt::Display) -> CallError {

@@ -375,6 +375,35 @@ fn each_expectation_can_fail_and_can_hold() {
 }
 
 #[test]
+fn items_that_do_not_come_as_listed_are_told_and_long_ones_abbreviated() {
+    let text = r#"
+about = "Two relays, of which the script expects something else."
+[plugin.a]
+[[call]]
+do = "relay(stream)"
+send = { items = 1, item_bytes = 300 }
+reads = ["short"]
+[[call]]
+do = "relay(stream)"
+send = { items = ["two", "three"] }
+reads = 2
+[[call]]
+name = "right"
+do = "relay(stream)"
+send = { items = 2 }
+reads = ["ITEM 0 ", "ITEM 1 "]
+"#;
+    let scenario = Scenario::parse("x", text).unwrap_or_else(|error| panic!("{error}"));
+    let problems = scenario.run(LinkKind::Mem).problems;
+    let [problem] = &*problems else {
+        panic!("one problem, not {problems:#?}");
+    };
+    let told = "item 1 of the stream is \"ITEM 0 ................................… 302 chars ";
+    assert!(problem.contains(told), "{problem}");
+    assert!(problem.ends_with("and not \"short\""), "{problem}");
+}
+
+#[test]
 fn expectations_of_the_world_can_fail() {
     let text = r#"
 about = "Nothing that is expected happens."
