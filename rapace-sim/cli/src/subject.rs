@@ -268,7 +268,8 @@ impl Subject {
     pub(crate) fn run(&self) -> Ran {
         match &self.world {
             World::Standard => {
-                let report = self.builder().trace(true).run();
+                // Twice, as a sweep runs some seeds: what it finds must be found again.
+                let report = self.builder().trace(true).run_twice();
                 let problems = report.failures.iter().map(ToString::to_string).collect();
                 Ran { problems, report }
             }
