@@ -1,24 +1,24 @@
 //! Worlds: built, then run.
+//!
+//! | part | owns |
+//! |---|---|
+//! | here | the builder |
+//! | `asked` | whether a world can run, and shows what it is meant to |
+//! | `run` | from its beginning to its report |
 
-use std::collections::BTreeMap;
+mod asked;
+mod run;
+
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use crate::engine::Engine;
-use crate::engine::executor::Executor;
-use crate::engine::process::{AwaitedStore, ProcessCell, ProcessState};
-use crate::fault::{Fault, Moment, Since, What, When};
+use crate::fault::{Fault, What, When};
 use crate::link::{LinkConfig, LinkKind};
-use crate::lives;
 use crate::panics::Quiet;
 use crate::plan::{Cast, CastLink, Plan};
 use crate::program::Program;
 use crate::report::{Failure, Oracle, Report};
-use crate::run::{Deadlines, Run};
-use crate::stage::{Entered, LinkStage, Stage};
 use crate::time::Nanos;
-use crate::trace::decode;
-use crate::trace::record::{Awaited, Recorder, Then};
+use asked::{Asked, Missing};
 
 /// A world of hosts and plugins; start with [`World::builder`].
 #[derive(Debug)]
@@ -45,26 +45,6 @@ pub struct WorldBuilder {
     spares_hosts: bool,
     transport: LinkKind,
     asked: Asked,
-}
-
-/// Faults that were given one by one, and so are meant to hit.
-#[derive(Clone, Default, Debug)]
-struct Asked {
-    faults: Vec<Fault>,
-    /// What is said of one that hits nothing.
-    missing: Missing,
-}
-
-/// What becomes of a fault that was asked for and hit nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-enum Missing {
-    /// The run fails.
-    #[default]
-    Fails,
-    /// The report says so.
-    Counts,
-    /// Nothing.
-    Fine,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -179,69 +159,6 @@ impl WorldBuilder {
         self
     }
 
-    /// Whether the world can run and has all that its faults name.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong: there is no host, two processes have one name, or a fault names a process or a
-    /// link that there is not.
-    pub fn check(&self) -> Result<(), String> {
-        self.check_processes()?;
-        self.check_names(&self.plan.faults)
-    }
-
-    fn check_processes(&self) -> Result<(), String> {
-        if !self.processes.iter().any(|one| one.2 == Role::Host) {
-            return Err("this world has no host, so nothing would happen: call `host`".to_owned());
-        }
-        for (at, (name, ..)) in self.processes.iter().enumerate() {
-            if self.processes[..at].iter().any(|other| other.0 == *name) {
-                return Err(format!("two processes of this world are called `{name}`"));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_names(&self, faults: &[Fault]) -> Result<(), String> {
-        let processes: Vec<&str> = self.processes.iter().map(|one| &*one.0).collect();
-        let links: Vec<&str> = self.links.iter().map(|one| &*one.0).collect();
-        for fault in faults {
-            let unknown = |kind: &str, name: &str, known: &[&str]| {
-                let known = if known.is_empty() {
-                    "none".to_owned()
-                } else {
-                    known.join(", ")
-                };
-                Err(format!(
-                    "`{fault}`: there is no {kind} `{name}`; there is {known}"
-                ))
-            };
-            let named = fault
-                .when
-                .processes()
-                .into_iter()
-                .chain(fault.what.process());
-            for name in named {
-                if !processes.contains(&name) {
-                    return unknown("process", name, &processes);
-                }
-            }
-            let Some(name) = fault.what.link() else {
-                continue;
-            };
-            let Some((_, ends, _)) = self.links.iter().find(|one| one.0 == name) else {
-                return unknown("link", name, &links);
-            };
-            if let What::CutHalf { from, .. } | What::Corrupt { from, .. } = &fault.what
-                && !ends.contains(from)
-            {
-                let ends = ends.each_ref().map(|end| &**end);
-                return unknown(&format!("end of link `{name}` called"), from, &ends);
-            }
-        }
-        Ok(())
-    }
-
     /// The seed and all faults at once.
     pub fn plan(mut self, plan: Plan) -> Self {
         self.plan = plan;
@@ -344,22 +261,6 @@ impl WorldBuilder {
         self.judge_missing(report)
     }
 
-    /// A run without any other failure fails when a fault hit nothing that was meant to.
-    fn judge_missing(&self, mut report: Report) -> Report {
-        if self.asked.missing == Missing::Fails && report.is_ok() {
-            let missed = self.asked.faults.iter().zip(&report.asked);
-            let missed = missed.filter(|(_, hit)| **hit == Some(false));
-            let failures = missed.map(|(fault, _)| Failure {
-                at: report.virtual_time,
-                oracle: Oracle::Missed,
-                text: format!("`{fault}` found nothing to hit"),
-                place: None,
-            });
-            report.failures = failures.collect();
-        }
-        report
-    }
-
     /// Runs the world twice and compares.
     ///
     /// A difference is reported as a failure of [`Oracle::Determinism`].
@@ -410,158 +311,4 @@ impl WorldBuilder {
             }
         }
     }
-
-    async fn run_here(&self) -> Report {
-        let engine = Engine::new(self.plan.seed);
-        let names: Vec<Arc<str>> = self
-            .processes
-            .iter()
-            .map(|one| one.0.as_str().into())
-            .collect();
-        let index = |name: &str| names.iter().position(|known| &**known == name);
-        let links = self.links.iter().map(|(name, ends, config)| {
-            let ends = ends.each_ref().map(|end| index(end).unwrap_or(usize::MAX));
-            LinkStage::new(name.clone(), ends, config.clone())
-        });
-        let cells: Vec<Arc<ProcessCell>> = (0..names.len()).map(ProcessCell::new).collect();
-        let awaited = self.awaited(&index, &cells);
-        let recorder = Arc::new(Recorder::new(self.trace, names.len(), awaited));
-        let states = cells.into_iter().map(ProcessState::new);
-        engine.processes().extend(states);
-        let programs = self.processes.iter().map(|one| one.1.clone()).collect();
-        let stage = Stage::new(
-            engine.clone(),
-            recorder.clone(),
-            names.clone(),
-            programs,
-            links.collect(),
-        );
-        let entered = Entered::new(stage.clone());
-        let deadlines = Deadlines {
-            main_ns: self.deadline.0,
-            settle_ns: self.settle.0,
-        };
-        let run = Run::new(stage.clone(), self.plan.clone(), deadlines);
-        run.begin();
-        let mut executor = Executor::new(engine.clone(), run);
-        (&mut executor).await;
-        let report = self.report(&stage, executor.rules);
-        // Nothing of what ends now may be seen by anything else.
-        for process in 0..names.len() {
-            lives::vanish(&stage, process);
-        }
-        engine.clear();
-        drop(entered);
-        report
-    }
-
-    /// The frames that faults wait for.
-    fn awaited(
-        &self,
-        index: &dyn Fn(&str) -> Option<usize>,
-        cells: &[Arc<ProcessCell>],
-    ) -> Vec<Awaited> {
-        let faults = self.plan.faults.iter().enumerate();
-        let awaited = faults.filter_map(|(fault, Fault { when, what })| match when {
-            When::Frame {
-                from,
-                kind,
-                n,
-                moment,
-            } => {
-                // Only who dies himself can be kept from sending.
-                let moment = if what.ends(from) {
-                    *moment
-                } else {
-                    Moment::After
-                };
-                Some(Awaited {
-                    process: index(from)?,
-                    kind: *kind,
-                    n: *n,
-                    then: Then::Fault { fault, moment },
-                })
-            }
-            When::StoreAfter {
-                process,
-                n: store,
-                since: Since::Frame { from, kind, n },
-            } => {
-                let store = AwaitedStore {
-                    n: *store,
-                    fault,
-                    dies: what.ends(process),
-                };
-                Some(Awaited {
-                    process: index(from)?,
-                    kind: *kind,
-                    n: *n,
-                    then: Then::Stores(cells.get(index(process)?)?.clone(), store),
-                })
-            }
-            _ => None,
-        });
-        awaited.collect()
-    }
-
-    /// Of each fault that was asked for whether it hit: nothing of those that are left out.
-    fn asked_hit(&self, hit: &[usize]) -> Vec<Option<bool>> {
-        if self.asked.missing == Missing::Fine {
-            return Vec::new();
-        }
-        let planned = |fault: &Fault| self.plan.faults.iter().position(|one| one == fault);
-        let asked = self.asked.faults.iter();
-        asked
-            .map(|fault| planned(fault).map(|at| hit.contains(&at)))
-            .collect()
-    }
-
-    fn report(&self, stage: &Arc<Stage>, run: Run) -> Report {
-        let recorder = &stage.recorder;
-        for (oracle, problem) in recorder.take_problems() {
-            stage.fail(oracle, problem);
-        }
-        let (failures, marks, calls) = stage.take_found();
-        let hash = recorder.hash();
-        let trace = self
-            .trace
-            .then(|| decode::trace(stage, &self.plan, recorder.take_entries(), hash));
-        Report {
-            plan: self.plan.clone(),
-            hash,
-            failures,
-            marks,
-            faults: run.counts,
-            asked: self.asked_hit(&run.hit),
-            hit: run.hit,
-            calls,
-            steps: stage
-                .engine
-                .steps
-                .load(std::sync::atomic::Ordering::Relaxed),
-            frames: recorder.frames(),
-            stores: stores(stage),
-            unreleased: stage.unreleased.load(std::sync::atomic::Ordering::Relaxed),
-            unreleased_seen: unreleased_seen(stage),
-            virtual_time: Nanos(stage.engine.now()),
-            trace,
-        }
-    }
-}
-
-/// Which of the stores that [`What::KillLosing`] speaks of were looked at afterwards.
-fn unreleased_seen(stage: &Stage) -> Vec<u32> {
-    let processes = stage.engine.processes();
-    let seen = processes.iter().map(|state| state.cell.last_stores_seen());
-    seen.flatten().collect()
-}
-
-/// Stores of each process into shared memory.
-fn stores(stage: &Stage) -> BTreeMap<String, u64> {
-    let processes = stage.engine.processes();
-    let stores = processes.iter().map(|state| {
-        let name = stage.names[state.cell.index].to_string();
-        (name, state.cell.stores())
-    });
-    stores.filter(|(_, stores)| *stores > 0).collect()
 }
