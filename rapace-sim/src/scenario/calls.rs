@@ -72,6 +72,7 @@ impl Calls<'_> {
         let parsed = invocation::parse(what.text()?, parser.services)
             .map_err(|problem| parser.within(&what, problem))?;
         let ports = streams::read(table, &parsed)?;
+        let expect = expect::of_call(table, &parsed)?;
         let invocation = parsed.invocation;
         let names = names(plugins);
         let who = |key: &'static str, default: &str| match table.get(key) {
@@ -123,7 +124,7 @@ impl Calls<'_> {
             parallel: times("parallel")?,
             every: table.nanos("every")?.unwrap_or_default(),
             ports,
-            expect: expect::of_call(table)?,
+            expect,
             line: parser.line(table.span.start),
         })
     }

@@ -1,7 +1,11 @@
 //! What a scenario expects: of its calls, and of the world at the end.
 
+use rapace_codec::Schema;
+use serde_json::Value;
+
 use super::document::{Field, Table, in_order};
 use super::error::Problem;
+use super::invocation::{self, Parsed};
 use super::model::{CallExpectations, Expectations, PluginScript};
 use super::outcome::Ending;
 use super::parse::{names, process};
@@ -10,7 +14,7 @@ use super::parse::{names, process};
 pub(super) const KEYS: &[&str] = &["marks", "lives", "over_by", "dead"];
 
 /// How a call must end.
-pub(super) fn of_call(table: &Table<'_, '_>) -> Result<CallExpectations, Problem> {
+pub(super) fn of_call(table: &Table<'_, '_>, parsed: &Parsed) -> Result<CallExpectations, Problem> {
     let endings = |key: &'static str| {
         let Some(field) = table.get(key) else {
             return Ok(Vec::new());
@@ -25,7 +29,7 @@ pub(super) fn of_call(table: &Table<'_, '_>) -> Result<CallExpectations, Problem
         Ok(endings)
     };
     let expect = CallExpectations {
-        returns: table.get("returns").map(Field::json).transpose()?,
+        returns: returns(table, parsed)?,
         fails: endings("fails")?,
         may_fail: endings("may_fail")?,
         says: table.text("says")?.map(str::to_owned),
@@ -43,6 +47,43 @@ pub(super) fn of_call(table: &Table<'_, '_>) -> Result<CallExpectations, Problem
             .hint("say how it fails, too: fails = \"peer died\""));
     }
     Ok(expect)
+}
+
+/// The value that a call must return, which must be of the method's type.
+fn returns(table: &Table<'_, '_>, parsed: &Parsed) -> Result<Option<Value>, Problem> {
+    let Some(field) = table.get("returns") else {
+        return Ok(None);
+    };
+    let value = field.json()?;
+    let schema = &parsed.info.schema;
+    if is_plain(&schema.ret)
+        && let Err(error) = schema.ret.json_to_postcard(&value)
+    {
+        let method = &parsed.invocation.method;
+        let message = format!("`{method}` returns another type: {error}");
+        return Err(
+            Problem::new(field.span(), message).hint(invocation::signature(parsed.info, method))
+        );
+    }
+    Ok(Some(value))
+}
+
+/// Whether a value of this type is compared as it is: of bytes that may be their number, and streams
+/// and tunnels are marked by words.
+fn is_plain(schema: &Schema) -> bool {
+    match schema {
+        Schema::Bytes | Schema::Stream(_) | Schema::Tunnel => false,
+        Schema::Option(inside) | Schema::Vec(inside) => is_plain(inside),
+        Schema::Array { element, .. } => is_plain(element),
+        Schema::Map { key, value } => is_plain(key) && is_plain(value),
+        Schema::Tuple(members) => members.iter().all(is_plain),
+        Schema::Struct(one) => one.fields.iter().all(|field| is_plain(&field.schema)),
+        Schema::Enum(one) => {
+            let mut payloads = one.variants.iter().filter_map(|one| one.payload.as_ref());
+            payloads.all(is_plain)
+        }
+        _ => true,
+    }
 }
 
 /// What must be so at the end.

@@ -109,6 +109,7 @@ fn errors_show_the_place_and_what_was_expected() {
         ("seed = 9", "sead = 9"),
         ("\"mem\"]", "\"memm\"]"),
         ("returns = 45", "retruns = 45"),
+        ("returns = 45", "returns = \"many\""),
         ("deadline = \"1s\"", "deadline = 1"),
         ("deadline = \"1s\"", "deadline = \"soon\""),
         ("window_bytes = 4096", "window_bytes = 0"),
