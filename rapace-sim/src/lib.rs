@@ -104,7 +104,7 @@ pub mod world;
 #[doc(hidden)]
 pub use insta;
 
-pub use fault::{DoorbellEffect, Fault, FrameKind, Moment, Since, What, When};
+pub use fault::{DoorbellEffect, Fault, FaultKind, FrameKind, Moment, Since, What, When};
 pub use link::{LinkConfig, LinkKind};
 pub use marks::mark;
 pub use plan::{Cast, CastLink, Plan};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::draw::{Purpose, draw};
 use crate::engine::Engine;
 use crate::engine::process::LifeCell;
-use crate::fault::{DoorbellEffect, What};
+use crate::fault::{DoorbellEffect, FaultKind, What};
 use crate::pipe::{End, Pipe, PipeConfig, PipeReader, PipeWriter};
 use crate::shm::memory::Writer;
 use crate::shm::{self, ShmLink, ShmShape};
@@ -49,13 +49,22 @@ impl LinkKind {
         }
     }
 
-    /// Whether links of this kind can have faults of that kind (see [`What::kind`]).
-    pub fn can_have(self, fault: &str) -> bool {
+    /// Whether links of this kind can have faults of that kind.
+    pub fn can_have(self, fault: FaultKind) -> bool {
         match fault {
-            "doorbell" => self == LinkKind::Shm,
-            "latency" | "exhaust" | "corrupt" => self != LinkKind::Mem,
-            "window" | "short_io" | "cut_half" => self == LinkKind::Stream,
-            _ => true,
+            FaultKind::Doorbell => self == LinkKind::Shm,
+            FaultKind::Latency | FaultKind::Exhaust | FaultKind::Corrupt => self != LinkKind::Mem,
+            FaultKind::Window | FaultKind::ShortIo | FaultKind::CutHalf => self == LinkKind::Stream,
+            FaultKind::Kill
+            | FaultKind::KillLosing
+            | FaultKind::KillAfterStore
+            | FaultKind::Restart
+            | FaultKind::Hang
+            | FaultKind::Slow
+            | FaultKind::ClockSkew
+            | FaultKind::Freeze
+            | FaultKind::Thaw
+            | FaultKind::Cut => true,
         }
     }
 

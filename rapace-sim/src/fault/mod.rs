@@ -3,15 +3,17 @@
 //! | part | owns |
 //! |---|---|
 //! | `when` | what a fault waits for |
-//! | `what` | what goes wrong |
+//! | `what`, `kind` | what goes wrong |
 //! | `text` | how they print; how that is read is in the sentences of scenarios |
 
+mod kind;
 mod text;
 mod what;
 mod when;
 
 use serde::{Deserialize, Serialize};
 
+pub use kind::FaultKind;
 pub use what::{DoorbellEffect, What};
 pub use when::{FrameKind, Moment, Since, When};
 

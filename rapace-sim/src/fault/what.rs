@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::FaultKind;
 use crate::time::Nanos;
 
 /// What goes wrong.
@@ -155,47 +156,26 @@ pub enum DoorbellEffect {
 }
 
 impl What {
-    /// All kinds of faults, as [`What::kind`] names them.
-    pub const KINDS: [&'static str; 17] = [
-        "kill",
-        "kill_losing",
-        "kill_after_store",
-        "restart",
-        "hang",
-        "slow",
-        "clock_skew",
-        "freeze",
-        "thaw",
-        "latency",
-        "window",
-        "short_io",
-        "cut",
-        "cut_half",
-        "corrupt",
-        "doorbell",
-        "exhaust",
-    ];
-
-    /// The word for this kind of fault; the same as in TOML.
-    pub fn kind(&self) -> &'static str {
+    /// Which kind of fault it is.
+    pub const fn kind(&self) -> FaultKind {
         match self {
-            What::Kill { .. } => "kill",
-            What::KillLosing { .. } => "kill_losing",
-            What::KillAfterStore { .. } => "kill_after_store",
-            What::Restart { .. } => "restart",
-            What::Hang { .. } => "hang",
-            What::Slow { .. } => "slow",
-            What::ClockSkew { .. } => "clock_skew",
-            What::Freeze { .. } => "freeze",
-            What::Thaw { .. } => "thaw",
-            What::Latency { .. } => "latency",
-            What::Window { .. } => "window",
-            What::ShortIo { .. } => "short_io",
-            What::Cut { .. } => "cut",
-            What::CutHalf { .. } => "cut_half",
-            What::Corrupt { .. } => "corrupt",
-            What::Doorbell { .. } => "doorbell",
-            What::Exhaust { .. } => "exhaust",
+            What::Kill { .. } => FaultKind::Kill,
+            What::KillLosing { .. } => FaultKind::KillLosing,
+            What::KillAfterStore { .. } => FaultKind::KillAfterStore,
+            What::Restart { .. } => FaultKind::Restart,
+            What::Hang { .. } => FaultKind::Hang,
+            What::Slow { .. } => FaultKind::Slow,
+            What::ClockSkew { .. } => FaultKind::ClockSkew,
+            What::Freeze { .. } => FaultKind::Freeze,
+            What::Thaw { .. } => FaultKind::Thaw,
+            What::Latency { .. } => FaultKind::Latency,
+            What::Window { .. } => FaultKind::Window,
+            What::ShortIo { .. } => FaultKind::ShortIo,
+            What::Cut { .. } => FaultKind::Cut,
+            What::CutHalf { .. } => FaultKind::CutHalf,
+            What::Corrupt { .. } => FaultKind::Corrupt,
+            What::Doorbell { .. } => FaultKind::Doorbell,
+            What::Exhaust { .. } => FaultKind::Exhaust,
         }
     }
 

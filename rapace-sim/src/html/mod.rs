@@ -82,7 +82,7 @@ pub fn page(trace: &Trace, title: &str) -> String {
             let words = FaultWords {
                 when: fault.when.to_string(),
                 what: fault.what.to_string(),
-                kind: fault.what.kind(),
+                kind: fault.what.kind().name(),
                 process: fault.what.process(),
                 link: fault.what.link(),
             };

@@ -1,6 +1,6 @@
 //! Whom and what a plan can hit.
 
-use super::drawn::concerns_process;
+use crate::fault::FaultKind;
 use crate::link::LinkKind;
 use crate::time::Nanos;
 
@@ -27,16 +27,16 @@ pub struct CastLink {
 }
 
 impl CastLink {
-    fn can_have(&self, fault: &str) -> bool {
+    fn can_have(&self, fault: FaultKind) -> bool {
         self.kind.is_none_or(|kind| kind.can_have(fault))
     }
 }
 
 impl Cast {
     /// The processes that a fault of this kind could hit.
-    pub(super) fn processes_for(&self, fault: &str) -> Vec<&String> {
+    pub(super) fn processes_for(&self, fault: FaultKind) -> Vec<&String> {
         // Who writes no bytes and stores none does not die of the next ones.
-        let needs_bytes = fault == "kill_after_store";
+        let needs_bytes = fault == FaultKind::KillAfterStore;
         let processes = self.processes.iter();
         processes
             .filter(|name| !needs_bytes || self.has_link(name, |kind| kind != LinkKind::Mem))
@@ -58,14 +58,14 @@ impl Cast {
     }
 
     /// The links that can have a fault of this kind.
-    pub(super) fn links_for(&self, fault: &str) -> Vec<&CastLink> {
+    pub(super) fn links_for(&self, fault: FaultKind) -> Vec<&CastLink> {
         let links = self.links.iter();
         links.filter(|link| link.can_have(fault)).collect()
     }
 
     /// Whether anything here can have a fault of this kind.
-    pub(super) fn can_have(&self, fault: &str) -> bool {
-        if concerns_process(fault) {
+    pub(super) fn can_have(&self, fault: FaultKind) -> bool {
+        if fault.is_of_process() {
             !self.processes_for(fault).is_empty()
         } else {
             !self.links_for(fault).is_empty()

@@ -2,40 +2,33 @@
 
 use super::Cast;
 use crate::draw::Draws;
-use crate::fault::{DoorbellEffect, Fault, FrameKind, Moment, Since, What, When};
+use crate::fault::{DoorbellEffect, Fault, FaultKind, FrameKind, Moment, Since, What, When};
 use crate::time::Nanos;
 
 /// The kinds of faults that plans are made of. More frequent ones stand several times.
-pub(super) const KINDS: [&str; 18] = [
-    "kill",
-    "kill",
-    "restart",
-    "kill_after_store",
-    "hang",
-    "slow",
-    "clock_skew",
-    "freeze",
-    "freeze",
-    "latency",
-    "window",
-    "short_io",
-    "cut",
-    "cut_half",
-    "corrupt",
-    "doorbell",
-    "exhaust",
-    "thaw",
+pub(super) const KINDS: [FaultKind; 18] = [
+    FaultKind::Kill,
+    FaultKind::Kill,
+    FaultKind::Restart,
+    FaultKind::KillAfterStore,
+    FaultKind::Hang,
+    FaultKind::Slow,
+    FaultKind::ClockSkew,
+    FaultKind::Freeze,
+    FaultKind::Freeze,
+    FaultKind::Latency,
+    FaultKind::Window,
+    FaultKind::ShortIo,
+    FaultKind::Cut,
+    FaultKind::CutHalf,
+    FaultKind::Corrupt,
+    FaultKind::Doorbell,
+    FaultKind::Exhaust,
+    FaultKind::Thaw,
 ];
 
-pub(super) fn concerns_process(kind: &str) -> bool {
-    matches!(
-        kind,
-        "kill" | "restart" | "kill_after_store" | "hang" | "slow" | "clock_skew"
-    )
-}
-
 /// A fault of this kind; `None` when the cast has nobody whom it could hit.
-pub(super) fn fault(draws: &mut Draws, cast: &Cast, kind: &str) -> Option<Fault> {
+pub(super) fn fault(draws: &mut Draws, cast: &Cast, kind: FaultKind) -> Option<Fault> {
     let when = when(draws, cast)?;
     Some(Fault {
         when,
@@ -110,40 +103,60 @@ fn frame(draws: &mut Draws, cast: &Cast) -> Option<(String, FrameKind, u64)> {
     Some((from, kind, early(draws, last)))
 }
 
-fn what(draws: &mut Draws, cast: &Cast, kind: &str) -> Option<What> {
-    if concerns_process(kind) {
+fn what(draws: &mut Draws, cast: &Cast, kind: FaultKind) -> Option<What> {
+    if kind.is_of_process() {
         let process = (*one(draws, &cast.processes_for(kind))?).clone();
-        return Some(match kind {
-            "kill" => What::Kill { process },
-            "kill_after_store" => What::KillAfterStore {
-                process,
-                stores: early(draws, 300),
-            },
-            "restart" => What::Restart {
-                process,
-                after: span(draws, 17, 28),
-            },
-            "hang" => What::Hang {
-                process,
-                span: span(draws, 17, 30),
-            },
-            "slow" => What::Slow {
-                process,
-                each: span(draws, 10, 21),
-                span: span(draws, 20, 30),
-            },
-            _ => What::ClockSkew {
-                process,
-                ahead: span(draws, 20, 34),
-            },
-        });
+        of_process(draws, process, kind)
+    } else {
+        let links = cast.links_for(kind);
+        let at = *one(draws, &links)?;
+        let from = at.ends[draws.below(2) as usize].clone();
+        of_link(draws, at.name.clone(), from, kind)
     }
-    let links = cast.links_for(kind);
-    let at = *one(draws, &links)?;
-    let from = at.ends[draws.below(2) as usize].clone();
-    let link = at.name.clone();
+}
+
+fn of_process(draws: &mut Draws, process: String, kind: FaultKind) -> Option<What> {
     Some(match kind {
-        "freeze" => What::Freeze {
+        FaultKind::Kill => What::Kill { process },
+        FaultKind::KillAfterStore => What::KillAfterStore {
+            process,
+            stores: early(draws, 300),
+        },
+        FaultKind::Restart => What::Restart {
+            process,
+            after: span(draws, 17, 28),
+        },
+        FaultKind::Hang => What::Hang {
+            process,
+            span: span(draws, 17, 30),
+        },
+        FaultKind::Slow => What::Slow {
+            process,
+            each: span(draws, 10, 21),
+            span: span(draws, 20, 30),
+        },
+        FaultKind::ClockSkew => What::ClockSkew {
+            process,
+            ahead: span(draws, 20, 34),
+        },
+        // What is lost with a killed process is drawn where it dies; explorations say it exactly.
+        FaultKind::KillLosing => return None,
+        FaultKind::Freeze
+        | FaultKind::Thaw
+        | FaultKind::Latency
+        | FaultKind::Window
+        | FaultKind::ShortIo
+        | FaultKind::Cut
+        | FaultKind::CutHalf
+        | FaultKind::Corrupt
+        | FaultKind::Doorbell
+        | FaultKind::Exhaust => return None,
+    })
+}
+
+fn of_link(draws: &mut Draws, link: String, from: String, kind: FaultKind) -> Option<What> {
+    Some(match kind {
+        FaultKind::Freeze => What::Freeze {
             link,
             // Now and then for longer than pings wait, so that it must be noticed.
             span: if draws.chance(1, 6) {
@@ -152,28 +165,28 @@ fn what(draws: &mut Draws, cast: &Cast, kind: &str) -> Option<What> {
                 span(draws, 17, 30)
             },
         },
-        "thaw" => What::Thaw { link },
-        "latency" => What::Latency {
+        FaultKind::Thaw => What::Thaw { link },
+        FaultKind::Latency => What::Latency {
             link,
             latency: span(draws, 10, 26),
         },
-        "window" => What::Window {
+        FaultKind::Window => What::Window {
             link,
             bytes: 1 << draws.within(8, 17),
         },
-        "short_io" => What::ShortIo {
+        FaultKind::ShortIo => What::ShortIo {
             link,
             bytes: 1 << draws.within(4, 12),
         },
-        "cut" => What::Cut { link },
-        "cut_half" => What::CutHalf { link, from },
-        "corrupt" => What::Corrupt {
+        FaultKind::Cut => What::Cut { link },
+        FaultKind::CutHalf => What::CutHalf { link, from },
+        FaultKind::Corrupt => What::Corrupt {
             link,
             from,
             offset: early(draws, 600) as u32,
             xor: 1 << draws.below(8),
         },
-        "doorbell" => What::Doorbell {
+        FaultKind::Doorbell => What::Doorbell {
             link,
             effect: match draws.below(3) {
                 0 => DoorbellEffect::Delay(span(draws, 10, 24)),
@@ -182,10 +195,17 @@ fn what(draws: &mut Draws, cast: &Cast, kind: &str) -> Option<What> {
             },
             span: span(draws, 20, 30),
         },
-        _ => What::Exhaust {
+        FaultKind::Exhaust => What::Exhaust {
             link,
             span: span(draws, 17, 30),
         },
+        FaultKind::Kill
+        | FaultKind::KillLosing
+        | FaultKind::KillAfterStore
+        | FaultKind::Restart
+        | FaultKind::Hang
+        | FaultKind::Slow
+        | FaultKind::ClockSkew => return None,
     })
 }
 

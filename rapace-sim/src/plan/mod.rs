@@ -16,7 +16,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 
 pub use cast::{Cast, CastLink};
 
@@ -46,8 +46,8 @@ impl Plan {
         }
     }
 
-    /// Whether there is a fault of this kind in it: see [`What::kind`](crate::What::kind).
-    pub(crate) fn has(&self, kind: &str) -> bool {
+    /// Whether there is a fault of this kind in it.
+    pub(crate) fn has(&self, kind: FaultKind) -> bool {
         self.faults.iter().any(|fault| fault.what.kind() == kind)
     }
 }

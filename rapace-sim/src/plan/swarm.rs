@@ -3,7 +3,7 @@
 use super::drawn::{KINDS, fault, index};
 use super::{Cast, FAULTS_MAX, Plan};
 use crate::draw::{Draws, Purpose};
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 
 impl Plan {
     /// The faults of a seed.
@@ -34,17 +34,17 @@ impl Plan {
 
 /// Which kinds of faults a seed knows, and whom it spares.
 struct Swarm {
-    kinds: Vec<&'static str>,
+    kinds: Vec<FaultKind>,
 }
 
 impl Swarm {
     fn draw(draws: &mut Draws, cast: &Cast) -> Self {
-        let possible: Vec<&'static str> = KINDS
+        let possible: Vec<FaultKind> = KINDS
             .iter()
-            .filter(|kind| cast.can_have(kind))
+            .filter(|kind| cast.can_have(**kind))
             .copied()
             .collect();
-        let mut kinds: Vec<&'static str> = possible
+        let mut kinds: Vec<FaultKind> = possible
             .iter()
             .filter(|_| draws.chance(1, 3))
             .copied()
@@ -66,7 +66,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::fault::{What, When};
+    use crate::fault::When;
     use crate::link::LinkKind;
 
     #[test]
@@ -80,9 +80,9 @@ mod tests {
             all.extend(kinds);
         }
         // What is lost with a killed process is drawn where it dies; explorations say it exactly.
-        let drawn = What::KINDS
+        let drawn = FaultKind::ALL
             .into_iter()
-            .filter(|kind| *kind != "kill_losing");
+            .filter(|kind| *kind != FaultKind::KillLosing);
         assert_eq!(all, drawn.collect());
     }
 
@@ -105,10 +105,10 @@ mod tests {
             }
             let all: BTreeSet<_> = KINDS
                 .into_iter()
-                .filter(|fault| kind.can_have(fault))
+                .filter(|fault| kind.can_have(*fault))
                 .collect();
             let all: BTreeSet<_> = match kind {
-                LinkKind::Mem => &all - &BTreeSet::from(["kill_after_store"]),
+                LinkKind::Mem => &all - &BTreeSet::from([FaultKind::KillAfterStore]),
                 _ => all,
             };
             assert_eq!(hit, all, "{kind:?}");

@@ -66,7 +66,7 @@ impl Run {
         let mut counts: BTreeMap<String, FaultCount> = BTreeMap::new();
         for fault in &plan.faults {
             counts
-                .entry(fault.what.kind().to_owned())
+                .entry(fault.what.kind().to_string())
                 .or_default()
                 .planned += 1;
         }
@@ -171,7 +171,7 @@ impl Run {
         if hit {
             self.apply(&what);
             self.hit.push(at);
-            if let Some(count) = self.counts.get_mut(what.kind()) {
+            if let Some(count) = self.counts.get_mut(what.kind().name()) {
                 count.hit += 1;
             }
         }

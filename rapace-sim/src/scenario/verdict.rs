@@ -8,7 +8,7 @@ use super::model::{CallScript, HOST, PortScript, Reads, Scenario};
 use super::outcome::Ending;
 use super::perform::Outcome;
 use super::run::Verdict;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::link::LinkKind;
 use crate::report::Report;
 use crate::time::Nanos;
@@ -205,9 +205,9 @@ fn foreign(fault: &Fault, transport: LinkKind) -> Option<String> {
         return None;
     }
     let lacks = match (transport, kind) {
-        (LinkKind::Mem, "corrupt") => "which has no bytes",
-        (LinkKind::Mem, "window" | "short_io") => "which hands over whole frames",
-        (_, "doorbell") => "which has no doorbells",
+        (LinkKind::Mem, FaultKind::Corrupt) => "which has no bytes",
+        (LinkKind::Mem, FaultKind::Window | FaultKind::ShortIo) => "which hands over whole frames",
+        (_, FaultKind::Doorbell) => "which has no doorbells",
         _ => "which has nothing like that",
     };
     let can = [LinkKind::Stream, LinkKind::Mem, LinkKind::Shm].into_iter();
@@ -225,8 +225,13 @@ pub(super) fn essential(scenario: &Scenario, verdict: &Verdict) -> Vec<String> {
     let own = |fault: &Fault| scenario.faults.iter().any(|script| script.fault == *fault);
     let others = report.plan.faults.iter().filter(|fault| !own(fault));
     let deaths = others.filter(|fault| {
-        let kind = fault.what.kind();
-        kind.starts_with("kill") || kind == "restart"
+        matches!(
+            fault.what.kind(),
+            FaultKind::Kill
+                | FaultKind::KillLosing
+                | FaultKind::KillAfterStore
+                | FaultKind::Restart
+        )
     });
     let crashed: Vec<&str> = deaths.filter_map(|fault| fault.what.process()).collect();
     let mut problems: Vec<String> = report.failures.iter().map(ToString::to_string).collect();

@@ -25,7 +25,7 @@ impl Search<'_> {
         }
         self.leave_what_had_no_effect();
         self.leave_groups(concerns);
-        self.leave_groups(|what| what.kind().to_owned());
+        self.leave_groups(|what| what.kind().to_string());
         self.leave_pieces();
     }
 

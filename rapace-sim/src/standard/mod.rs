@@ -22,6 +22,7 @@ use rapace_session::Limits;
 use rapace_testbed::{Subject, TestbedServer};
 
 use crate::draw::{Draws, Purpose};
+use crate::fault::FaultKind;
 use crate::link::{LinkConfig, LinkKind};
 use crate::plan::{Cast, CastLink, Plan};
 use crate::process::Process;
@@ -59,8 +60,8 @@ pub fn with_plan(plan: Plan) -> WorldBuilder {
 
 fn shaped(mut shape: Shape, plan: Plan) -> WorldBuilder {
     let drawn = Plan::swarm(plan.seed, &shape.cast());
-    let has = |kind: &str| plan.has(kind) || drawn.has(kind);
-    if has("cut_half") || has("corrupt") {
+    let has = |kind: FaultKind| plan.has(kind) || drawn.has(kind);
+    if has(FaultKind::CutHalf) || has(FaultKind::Corrupt) {
         // A link that is dead and that nobody hears of is found by pings alone. Elsewhere they are
         // the exception: they would wake who should have been woken by something else.
         shape.limits.ping_interval = Some(PING_INTERVAL);

@@ -29,7 +29,7 @@ use rapace_testbed::TestbedClient;
 
 use super::service::{AbsentClient, BouncerClient, Known};
 use crate::draw::{Draws, Purpose};
-use crate::fault::What;
+use crate::fault::{FaultKind, What};
 use crate::plan::{Cast, Plan};
 use crate::process::Process;
 use crate::sometimes;
@@ -69,12 +69,12 @@ impl Weather {
     /// The weather that a plan makes, which is a part of the one that the seed has drawn. Leaving
     /// out a fault must leave everything else as it is, so both count.
     pub(crate) fn of(plan: &Plan, drawn: &Plan, retiring: bool) -> Self {
-        let has = |kind: &str| plan.has(kind) || drawn.has(kind);
+        let has = |kind: FaultKind| plan.has(kind) || drawn.has(kind);
         Weather {
             calm: plan.faults.is_empty(),
             retiring,
-            skewed: has("clock_skew"),
-            spoiled: has("corrupt"),
+            skewed: has(FaultKind::ClockSkew),
+            spoiled: has(FaultKind::Corrupt),
         }
     }
 }
