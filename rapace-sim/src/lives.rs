@@ -142,7 +142,7 @@ async fn supervise(host: Process, at: usize) {
         }
         let wait = policy.wait(failures);
         failures += 1;
-        let by_policy = wait.map(|wait| host.runtime.local_now() + wait.0);
+        let by_policy = wait.map(|wait| host.runtime.local_now().saturating_add(wait.0));
         let mut planned = None;
         loop {
             planned = link.state().start_at.take().or(planned);

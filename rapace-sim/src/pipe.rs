@@ -124,7 +124,8 @@ impl Pipe {
                 jitter,
             ),
         };
-        let soonest = self.engine.now() + inner.config.latency + jitter;
+        let takes = inner.config.latency.saturating_add(jitter);
+        let soonest = self.engine.now().saturating_add(takes);
         let before = inner.under_way.back().map_or(0, |(at, _)| *at);
         inner.under_way.push_back((soonest.max(before), chunk));
         self.schedule(inner);

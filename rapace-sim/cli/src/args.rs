@@ -128,7 +128,8 @@ pub(crate) struct RunArgs {
     /// Print the trace, too
     #[arg(long)]
     pub(crate) trace: bool,
-    /// Crash each process before each of its events, one run for each
+    /// Crash each process before each of its events, its stores into shared memory and the bytes that it
+    /// writes to a socket, one run for each; faults that change bytes are left out
     #[arg(long, conflicts_with_all = ["seed", "seeds", "trace"])]
     pub(crate) crash_everywhere: bool,
 }

@@ -152,7 +152,7 @@ impl Runs<'_> {
         verdict.is_ok()
     }
 
-    /// One run for each event of each process, which dies right before it.
+    /// One run for each event, store and byte of each process, which dies there.
     fn crash_everywhere(&mut self, transport: LinkKind) -> Done {
         let (name, over) = (&self.scenario.name, transport.name());
         let services = Services::standard();
@@ -169,13 +169,28 @@ impl Runs<'_> {
                     (None, fields)
                 });
             });
+        let kinds: Vec<String> = [
+            (all.events, "event"),
+            (all.stores, "store"),
+            (all.bytes, "byte"),
+        ]
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, kind)| counted(*count, kind))
+        .collect();
         self.progress.aside(|| {
             say!(
-                "{name} over {over}: {}, {}, {} fail",
+                "{name} over {over}: {} ({}), {}, {} fail",
                 counted(all.moments, "crash point"),
+                kinds.join(", "),
                 counted(all.runs, "run"),
                 all.failures.len()
             );
+            for fault in &all.left_out {
+                say!(
+                    "  without `{fault}`: there are no checksums, so that changed bytes may be obeyed"
+                );
+            }
             if all.thinned > 0 {
                 say!(
                     "  {} crash points could lose too much to try every subset of it",
@@ -183,7 +198,7 @@ impl Runs<'_> {
                 );
             }
             for process in &all.cut_short {
-                say!("  {process} has more events than are explored");
+                say!("  {process} has more events, stores or bytes than are explored");
             }
             let shown = all.failures.iter().take(CRASHES_SHOWN).enumerate();
             let mut shown = shown.map(|(at, verdict)| self.crashed(transport, at, verdict));

@@ -147,7 +147,9 @@ impl ProcessCell {
     }
 
     pub(crate) fn skew(&self, ahead: u64) {
-        self.skew.fetch_add(ahead, Ordering::Relaxed);
+        let skew = self.skew.load(Ordering::Relaxed);
+        self.skew
+            .store(skew.saturating_add(ahead), Ordering::Relaxed);
     }
 
     pub(crate) fn next_draw(&self) -> u64 {

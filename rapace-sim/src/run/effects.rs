@@ -39,7 +39,7 @@ impl Run {
             }
             What::Restart { after, .. } => {
                 lives::end(stage, process, ProcessChange::Killed);
-                let at = now + after.0;
+                let at = now.saturating_add(after.0);
                 if stage.is_root(process) {
                     stage.engine.agenda.enter(at, Event::Start(process));
                 }
@@ -52,7 +52,7 @@ impl Run {
                 let life = {
                     let mut processes = stage.engine.processes();
                     let state = &mut processes[process];
-                    state.busy_until = state.busy_until.max(now + span.0);
+                    state.busy_until = state.busy_until.max(now.saturating_add(span.0));
                     state.resume_at = state.busy_until;
                     state.hangs = true;
                     let resume = Event::Resume(process);
@@ -67,7 +67,7 @@ impl Run {
                 state.each = each.0.min(EACH_NS_MAX);
                 state.slowed += 1;
                 let ends = Event::EndSlow(process, state.slowed);
-                stage.engine.agenda.enter(now + span.0, ends);
+                stage.engine.agenda.enter(now.saturating_add(span.0), ends);
             }
             What::ClockSkew { ahead, .. } => {
                 for process in self.on_one_clock(process) {
@@ -117,7 +117,7 @@ impl Run {
                 state.freezes += 1;
                 state.frozen = Some((now, state.life));
                 if *span != Nanos::MAX {
-                    agenda.enter(now + span.0, Event::Thaw(link, state.freezes));
+                    agenda.enter(now.saturating_add(span.0), Event::Thaw(link, state.freezes));
                 }
             }
             What::Thaw { .. } => {
@@ -147,12 +147,18 @@ impl Run {
             What::Doorbell { effect, span, .. } => {
                 live.ring_with(Some(*effect));
                 state.doorbells += 1;
-                agenda.enter(now + span.0, Event::EndDoorbell(link, state.doorbells));
+                agenda.enter(
+                    now.saturating_add(span.0),
+                    Event::EndDoorbell(link, state.doorbells),
+                );
             }
             What::Exhaust { span, .. } => {
                 live.exhaust(true);
                 state.exhausts += 1;
-                agenda.enter(now + span.0, Event::Relieve(link, state.exhausts));
+                agenda.enter(
+                    now.saturating_add(span.0),
+                    Event::Relieve(link, state.exhausts),
+                );
             }
             _ => {}
         }

@@ -12,7 +12,7 @@
 //! | `content` | what goes through streams and tunnels, and what must come out |
 //! | `verdict` | what is not as expected, in sentences: [`Verdict`] |
 //! | `text` | traces as snapshots keep them |
-//! | `explore` | crashes at every event: [`Exploration`] |
+//! | `explore` | crashes at every event, store and byte: [`Exploration`] |
 //! | `saved` | failures that are kept: [`SavedPlan`] |
 //! | `error` | [`ScriptError`] |
 //! | [`fuzz_bodies`] | what fuzzers throw at the parser |

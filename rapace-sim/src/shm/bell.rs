@@ -58,7 +58,8 @@ impl Pace {
             0 => 0,
             jitter => below(draw(self.engine.seed, Purpose::Doorbell, label, n), jitter),
         };
-        self.engine.now() + self.latency.load(Ordering::Relaxed) + jitter
+        let takes = self.latency.load(Ordering::Relaxed).saturating_add(jitter);
+        self.engine.now().saturating_add(takes)
     }
 
     pub(crate) fn enter(&self, at: u64, event: Event) {
@@ -108,8 +109,8 @@ impl Bell {
         }
         let mut at = self.pace.arrival(self.label, state.rings);
         match effect {
-            Some(DoorbellEffect::Delay(longer)) => at += longer.0,
-            Some(DoorbellEffect::Coalesce) => at += COALESCE_NS,
+            Some(DoorbellEffect::Delay(longer)) => at = at.saturating_add(longer.0),
+            Some(DoorbellEffect::Coalesce) => at = at.saturating_add(COALESCE_NS),
             Some(DoorbellEffect::Duplicate) => {
                 let seed = self.pace.engine.seed;
                 let later = draw(seed, Purpose::Doorbell, !self.label, state.rings);

@@ -1,7 +1,9 @@
 //! Processes that hang or are slow.
 
+use std::time::Duration;
+
 use rapace_sim::trace::{Happening, ProcessChange};
-use rapace_sim::{Nanos, Program, Report, What, When, World};
+use rapace_sim::{DoorbellEffect, LinkConfig, LinkKind, Nanos, Program, Report, What, When, World};
 use rapace_testbed::TestbedClient;
 
 use crate::testbed;
@@ -77,4 +79,68 @@ fn a_slowed_process_is_slow_from_the_event_on_that_was_waited_for() {
     };
     // Nothing else happens in the first event's time, so that all of it is seen.
     assert_eq!(slow(1), slow(2) + Nanos::from_millis(5));
+}
+
+/// A plan that was written by hand may say any number.
+#[test]
+fn a_fault_may_last_for_ever() {
+    let ever = Nanos(u64::MAX);
+    let (process, link) = (|| "images".to_owned(), || "images".to_owned());
+    for config in [LinkConfig::stream(), LinkConfig::shm()] {
+        let mut faults = vec![
+            What::Hang {
+                process: process(),
+                span: ever,
+            },
+            What::Slow {
+                process: process(),
+                each: ever,
+                span: ever,
+            },
+            What::Restart {
+                process: process(),
+                after: ever,
+            },
+            What::ClockSkew {
+                process: process(),
+                ahead: ever,
+            },
+            What::Freeze {
+                link: link(),
+                span: ever,
+            },
+            What::Latency {
+                link: link(),
+                latency: ever,
+            },
+            What::Exhaust {
+                link: link(),
+                span: ever,
+            },
+        ];
+        if config.kind == LinkKind::Shm {
+            let effects = [DoorbellEffect::Coalesce, DoorbellEffect::Delay(ever)];
+            faults.extend(effects.map(|effect| What::Doorbell {
+                link: link(),
+                effect,
+                span: ever,
+            }));
+        }
+        for what in faults {
+            let host = Program::new().main(|host| async move {
+                let images: TestbedClient = host.client("images");
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                let call = images.add(1, 1).deadline(Duration::from_millis(50));
+                // Whether there is an answer depends on the fault; that there is an end does not.
+                let _ = call.await;
+            });
+            let world = World::builder()
+                .host("site", host)
+                .plugin_over("images", config.clone(), testbed())
+                .fault(When::At(Nanos::from_millis(1)), what.clone())
+                .fault(When::At(Nanos::from_millis(1)), what);
+            let report = world.run();
+            assert!(!report.hit.is_empty(), "{report}");
+        }
+    }
 }
