@@ -145,77 +145,101 @@ fn snapshots_hold_no_path_and_no_address() {
     }
 }
 
-/// Scenarios that are short enough to be crashed everywhere in a moment: each plugin, and the host.
-/// Over shared memory every store is a moment, too, also those of payloads: only those with small
-/// ones are tried there.
-const CRASHED_EVERYWHERE: [(&str, bool); 13] = [
-    ("plugin_calls_its_host", true),
-    ("host_dies", true),
-    ("down_for_good", true),
-    ("crash_with_request_under_way", true),
-    ("crash_in_stream_from_plugin", true),
-    ("crash_in_half_closed_tunnel", false),
-    ("crash_before_grant", false),
-    ("nested_callback_dies_inside", true),
-    ("row_05_dropped_call_stops_its_handler", true),
-    ("row_20_reply_races_deadline", false),
-    ("plugin_ignores_a_stream", false),
-    ("two_streams_crash_from_plugin", false),
-    ("optional_stream_is_absent", true),
-];
+/// A run of more steps than this is too long to be crashed everywhere with every change of the code.
+const STEPS_MAX: u64 = 150;
+/// Over shared memory every store is a moment, too, also those of payloads.
+const STORES_MAX: u64 = 800;
 
-#[test]
-fn every_process_may_crash_before_any_event() {
+/// Whether a scenario is short enough over this transport: each of its processes, the host too, can
+/// be crashed everywhere in a moment.
+fn is_short(scenario: &Scenario, transport: LinkKind) -> bool {
+    let report = scenario.run(transport).report;
+    report.steps <= STEPS_MAX && report.stores.values().sum::<u64>() <= STORES_MAX
+}
+
+/// Crashes every short scenario over this transport everywhere; how many there are.
+fn crash_everywhere_over(transport: LinkKind) -> usize {
     let services = Services::standard();
-    for (name, over_shm) in CRASHED_EVERYWHERE {
-        let scenario = read(&root().join(format!("scenarios/{name}.toml")));
-        let tried = |kind: &&LinkKind| kind.is_available() && (over_shm || **kind != LinkKind::Shm);
-        for transport in scenario.transports.iter().filter(tried) {
-            let all = scenario.crash_everywhere(*transport, &services, |_| {});
-            if let Some(verdict) = all.failures.first() {
-                let crash = verdict.report.plan.faults.last();
-                panic!(
-                    "{verdict}\nwith {}",
-                    crash.map(ToString::to_string).unwrap_or_default()
-                );
-            }
-            assert!(all.cut_short.is_empty(), "{name} is too long for this");
-            assert!(all.runs > 5, "{name}: only {} crash points", all.runs);
-            assert_eq!(all.thinned, 0, "{name}: not every subset was tried");
-            println!(
-                "{name} over {}: {} crash points, {} runs, up to {} unreleased words",
-                transport.name(),
-                all.moments,
-                all.runs,
-                all.unreleased_max
+    let mut explored = 0;
+    for file in files() {
+        let scenario = read(&file);
+        if !scenario.transports.contains(&transport) {
+            continue;
+        }
+        let (name, over) = (&scenario.name, transport.name());
+        if !is_short(&scenario, transport) {
+            println!("left: cargo sim run {name} --transport {over} --crash-everywhere");
+            continue;
+        }
+        explored += 1;
+        let all = scenario.crash_everywhere(transport, &services, |_| {});
+        if let Some(verdict) = all.failures.first() {
+            let crash = verdict.report.plan.faults.last();
+            panic!(
+                "{verdict}\nwith {}",
+                crash.map(ToString::to_string).unwrap_or_default()
             );
         }
+        assert!(all.cut_short.is_empty(), "{name} is too long for this");
+        assert!(all.events > 5, "{name}: only {} crash points", all.events);
+        assert_eq!(all.stores > 0, transport == LinkKind::Shm, "{name}");
+        assert_eq!(all.bytes > 0, transport == LinkKind::Stream, "{name}");
+        assert_eq!(all.thinned, 0, "{name}: not every subset was tried");
+        println!(
+            "{name} over {over}: {} events, {} stores, {} bytes, {} runs, up to {} unreleased words",
+            all.events, all.stores, all.bytes, all.runs, all.unreleased_max
+        );
     }
+    explored
 }
 
 #[test]
+fn every_process_may_crash_before_any_event_and_within_any_write() {
+    assert!(crash_everywhere_over(LinkKind::Stream) > 30);
+    assert!(crash_everywhere_over(LinkKind::Mem) > 30);
+}
+
+#[test]
+fn every_process_may_crash_before_any_event_and_any_store() {
+    assert!(crash_everywhere_over(LinkKind::Shm) > 15);
+}
+
+/// The failures that a sweep found are fixed, and their faults still hit what they hit: else the run
+/// would show nothing.
+#[test]
 fn saved_failures_stay_fixed() {
-    let Ok(entries) = fs::read_dir(root().join("scenarios/regressions")) else {
-        return;
-    };
-    for entry in entries {
-        let path = entry.expect("scenarios/regressions/ can be read").path();
-        if path.extension().is_none_or(|ending| ending != "toml") {
-            continue;
-        }
+    let entries = fs::read_dir(root().join("scenarios/regressions"));
+    let mut paths: Vec<PathBuf> = entries
+        .expect("scenarios/regressions/ is there")
+        .map(|entry| entry.expect("it can be read").path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
+        .collect();
+    paths.sort();
+    assert!(paths.len() >= 10, "only {} saved failures", paths.len());
+    for path in paths {
         let text = fs::read_to_string(&path).expect("a saved plan can be read");
-        let name = path.display().to_string();
-        let saved = SavedPlan::parse(&name, &text).unwrap_or_else(|error| panic!("{error}"));
-        if saved.world == SavedPlan::STANDARD {
-            standard::with_plan(saved.plan)
-                .trace(true)
-                .run_twice()
-                .check();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        let saved = SavedPlan::parse(name, &text).unwrap_or_else(|error| panic!("{error}"));
+        assert!(!saved.about.is_empty(), "{name} does not say what it was");
+        let faults = saved.plan.faults.len();
+        let report = if saved.world == SavedPlan::STANDARD {
+            standard::with_plan(saved.plan).trace(true).run_twice()
         } else {
             let scenario = read(&root().join(format!("scenarios/{}.toml", saved.world)));
             let transport = saved.transport.unwrap_or(scenario.transports[0]);
             let verdict = scenario.run_saved(transport, &saved.plan, &Services::standard());
-            assert!(verdict.is_ok(), "{verdict}");
-        }
+            assert!(verdict.is_ok(), "{name}: {verdict}");
+            verdict.report
+        };
+        assert!(report.is_ok(), "{name}: {report}");
+        assert_eq!(
+            report.hit.len(),
+            faults,
+            "{name}: only these of its faults still hit: {:?}",
+            report.hit
+        );
     }
 }
