@@ -33,20 +33,19 @@ async fn row_21_early_calls_wait_until_the_plugin_is_ready() {
 
 #[tokio::test]
 async fn calls_made_while_the_plugin_is_down_wait_for_the_next_life() {
-    let (plugin, client) = ready(restarted_after(Duration::from_millis(200))).await;
+    let wait = Duration::from_secs(1);
+    let (plugin, client) = ready(restarted_after(wait)).await;
     let before = soon(client.pid()).await.expect("an answer");
+    let death = Instant::now();
     kill_9(before);
     soon(down(&plugin)).await;
-    let asked = Instant::now();
     let after = soon(client.pid())
         .await
         .expect("an answer from the next life");
     assert_ne!(before, after);
-    assert!(
-        asked.elapsed() >= Duration::from_millis(100),
-        "it waited: {:?}",
-        asked.elapsed()
-    );
+    // Counted from the death: a busy machine may take its time until the call is made.
+    let answered = death.elapsed();
+    assert!(answered >= wait, "answered too soon: {answered:?}");
     assert_eq!(plugin.restarts(), 1);
 }
 
