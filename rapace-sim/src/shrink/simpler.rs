@@ -178,7 +178,8 @@ impl Number<'_> {
 /// The fault with another value of one of its [`numbers`].
 fn with(fault: &Fault, at: usize, value: u64) -> Fault {
     let mut fault = fault.clone();
-    // No value is larger than what it replaces, but for room, which has a largest one.
+    // A new value fits where the old one was. Counts only become smaller. Times and spans may be
+    // rounded up, but are all `Long`; room has a largest value, and the bits of a byte are eight.
     match &mut numbers(&mut fault)[at].place {
         Place::Long(long) => **long = value,
         Place::Word(word) => **word = u32::try_from(value).unwrap_or(u32::MAX),
