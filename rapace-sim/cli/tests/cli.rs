@@ -388,8 +388,12 @@ fn seeds_and_transports_of_scenarios_can_be_chosen() {
 fn many_runs_of_a_scenario_say_how_far_they_are() {
     let output = sim(&["run", "row_01_handler_panics", "--seeds", "0..4"]);
     assert_eq!(output.status.code(), FINE);
-    let told = "0:00  1/12 runs, row_01_handler_panics over stream";
-    assert!(err(&output).starts_with(told), "{}", err(&output));
+    let told = err(&output);
+    // What the clock says depends on the machine.
+    let (clock, first) = told.split_once("  ").expect("a clock stands first");
+    assert!(clock.contains(':'), "{told}");
+    let runs = "1/12 runs, row_01_handler_panics over stream";
+    assert!(first.starts_with(runs), "{told}");
 }
 
 #[test]
