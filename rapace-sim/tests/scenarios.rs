@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rapace_sim::scenario::{SavedPlan, Scenario, Services};
-use rapace_sim::{LinkKind, standard};
+use rapace_sim::{LinkKind, WorldBuilder, standard};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -225,12 +225,25 @@ fn saved_failures_stay_fixed() {
         let saved = SavedPlan::parse(name, &text).unwrap_or_else(|error| panic!("{error}"));
         assert!(!saved.about.is_empty(), "{name} does not say what it was");
         let faults = saved.plan.faults.len();
+        let has_all = |world: WorldBuilder| {
+            if let Err(why) = world.check() {
+                panic!("{name}: {why}");
+            }
+        };
         let report = if saved.world == SavedPlan::STANDARD {
-            standard::with_plan(saved.plan).trace(true).run_twice()
+            let world = standard::with_plan(saved.plan);
+            has_all(world.clone());
+            world.trace(true).run_twice()
         } else {
             let scenario = read(&root().join(format!("scenarios/{}.toml", saved.world)));
             let transport = saved.transport.unwrap_or(scenario.transports[0]);
-            let verdict = scenario.run_saved(transport, &saved.plan, &Services::standard());
+            let services = Services::standard();
+            has_all(
+                scenario
+                    .builder(transport, &services)
+                    .plan(saved.plan.clone()),
+            );
+            let verdict = scenario.run_saved(transport, &saved.plan, &services);
             assert!(verdict.is_ok(), "{name}: {verdict}");
             verdict.report
         };

@@ -1,22 +1,20 @@
 //! What there is to run.
 
-use std::fs;
-
 use rapace_sim::LinkKind;
 use rapace_sim::scenario::{SavedPlan, Scenario};
 
 use crate::Done;
-use crate::names::{files, folder_needed};
+use crate::names::{saved_plans, scenarios};
+use crate::subject::read;
 
 /// The most of a description that stands in one line, in characters.
 const ABOUT_CHARS: usize = 90;
 
 /// Prints the scenarios and the saved plans, each with its transports and what it is about. False
-/// when one of them cannot be read.
+/// when one of them cannot be understood.
 pub(crate) fn list() -> Done {
-    let folder = folder_needed()?;
     let mut all_fine = true;
-    let scenarios = files(&folder);
+    let scenarios = scenarios()?;
     let stem = |path: &std::path::Path| {
         let stem = path.file_stem().unwrap_or_default();
         stem.to_string_lossy().into_owned()
@@ -24,7 +22,7 @@ pub(crate) fn list() -> Done {
     let width = scenarios.iter().map(|path| stem(path).len()).max();
     let width = width.unwrap_or(0);
     for path in &scenarios {
-        let text = fs::read_to_string(path).unwrap_or_default();
+        let text = read(path)?;
         match Scenario::parse(&path.display().to_string(), &text) {
             Ok(scenario) => {
                 let transports: Vec<&str> = scenario
@@ -46,12 +44,12 @@ pub(crate) fn list() -> Done {
             }
         }
     }
-    let saved = files(&folder.join("regressions"));
+    let saved = saved_plans()?;
     if !saved.is_empty() {
         say!("\nsaved plans:");
     }
     for path in &saved {
-        let text = fs::read_to_string(path).unwrap_or_default();
+        let text = read(path)?;
         match SavedPlan::parse(&path.display().to_string(), &text) {
             Ok(plan) => say!(
                 "{:<width$}  {:<15}  {}",

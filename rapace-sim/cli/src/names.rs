@@ -24,15 +24,42 @@ pub(crate) fn folder_needed() -> Result<PathBuf, Unusable> {
     })
 }
 
+/// All scenario files, sorted by name: at least one, as nothing is known of a project without any.
+pub(crate) fn scenarios() -> Result<Vec<PathBuf>, Unusable> {
+    let folder = folder_needed()?;
+    let files = files(&folder)?;
+    if files.is_empty() {
+        let folder = folder.display();
+        return Err(Unusable(format!(
+            "{folder} has no scenario, which is a file that ends in .toml: \
+             docs/simulator/first-crash-scenario.md"
+        )));
+    }
+    Ok(files)
+}
+
+/// The files of saved plans, sorted by name. There need not be any.
+pub(crate) fn saved_plans() -> Result<Vec<PathBuf>, Unusable> {
+    let folder = folder_needed()?.join("regressions");
+    if folder.exists() {
+        files(&folder)
+    } else {
+        Ok(Vec::new())
+    }
+}
+
 /// Files of a folder that end in `.toml`, sorted by name.
-pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Unusable> {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect);
+    let entries: Vec<fs::DirEntry> = entries
+        .map_err(|error| Unusable(format!("{} cannot be read: {error}", folder.display())))?;
     let mut files: Vec<PathBuf> = entries
+        .into_iter()
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
         .collect();
     files.sort();
-    files
+    Ok(files)
 }
 
 /// The file that a name means: a path, or a file of the folder of scenarios.
@@ -88,7 +115,8 @@ fn nothing_like(name: &str, folder: Option<&Path>) -> String {
     // Of a path its last part: `scenarios/row_4.toml`.
     let wanted = path.file_stem().unwrap_or_default().to_string_lossy();
     let known = [folder.to_owned(), folder.join("regressions")];
-    let known = known.iter().flat_map(|folder| files(folder));
+    // What cannot be read is not suggested.
+    let known = known.iter().flat_map(|folder| files(folder)).flatten();
     let known = known.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()));
     let like = like(&wanted, known.collect());
     if like.is_empty() {

@@ -7,7 +7,7 @@ use rapace_sim::LinkKind;
 use rapace_sim::scenario::{SavedPlan, Scenario, Services, Verdict};
 
 use crate::args::RunArgs;
-use crate::names::{files, find, folder_needed};
+use crate::names::{find, scenarios};
 use crate::output;
 use crate::progress::{Progress, counted, grouped};
 use crate::seeds::Shard;
@@ -22,7 +22,7 @@ use crate::{Done, Unusable};
 pub(crate) fn run(args: &RunArgs) -> Done {
     let paths: Vec<PathBuf> = match &args.scenario {
         Some(name) => vec![find(name)?],
-        None => files(&folder_needed()?),
+        None => scenarios()?,
     };
     let mut all_fine = true;
     let mut progress = Progress::new();

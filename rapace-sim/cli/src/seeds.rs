@@ -67,6 +67,14 @@ impl Seeds {
     }
 }
 
+/// How one seed is run: as a range, which the last one has none for.
+fn alone(seed: u64) -> String {
+    match seed.checked_add(1) {
+        Some(end) => format!("write {seed}..{end}"),
+        None => format!("`cargo sim replay {seed}`"),
+    }
+}
+
 impl FromStr for Seeds {
     type Err = String;
 
@@ -77,8 +85,8 @@ impl FromStr for Seeds {
         let Some((start, end)) = text.split_once("..") else {
             return Err(match number(text) {
                 Ok(seed) => format!(
-                    "a range is needed: write {seed}..{} for this one seed, or 0..{seed}",
-                    seed.saturating_add(1)
+                    "a range is needed, such as 0..10000; {} for this one seed",
+                    alone(seed)
                 ),
                 Err(_) => "write a range such as 0..10000, or 0.. without an end".to_owned(),
             });
@@ -93,8 +101,12 @@ impl FromStr for Seeds {
                 "the second number must be the greater one: write {end}..{start}"
             )),
             Some(end) if end == start => Err(format!(
-                "the end is not part of the range: write {start}..{} for this one seed",
-                start.saturating_add(1)
+                "the end is not part of the range: {} for this one seed",
+                alone(start)
+            )),
+            None if start == u64::MAX => Err(format!(
+                "no range has the last seed in it, as its end is not part of it: {}",
+                alone(start)
             )),
             _ => Ok(Seeds { start, end }),
         }

@@ -77,7 +77,8 @@ pub(crate) struct Ran {
     pub(crate) report: Report,
 }
 
-fn read(path: &Path) -> Result<String, Unusable> {
+/// The text of a file.
+pub(crate) fn read(path: &Path) -> Result<String, Unusable> {
     fs::read_to_string(path)
         .map_err(|error| Unusable(format!("{} cannot be read: {error}", path.display())))
 }
@@ -198,12 +199,21 @@ impl Subject {
         }
     }
 
-    /// A saved plan that was found by this name.
+    /// A saved plan that was found by this name. Its faults may name only what its world has: one that
+    /// can never hit anything shows nothing.
     pub(crate) fn saved(
         name: &str,
         saved: SavedPlan,
         choice: Choice<'_>,
     ) -> Result<Self, Unusable> {
+        let subject = Subject::of_plan(name, saved, choice)?;
+        match subject.builder().check() {
+            Ok(()) => Ok(subject),
+            Err(why) => Err(Unusable(format!("the saved plan `{name}`: {why}"))),
+        }
+    }
+
+    fn of_plan(name: &str, saved: SavedPlan, choice: Choice<'_>) -> Result<Self, Unusable> {
         let again = replay_again(name);
         let what = format!("the saved plan `{name}`");
         if saved.world == SavedPlan::STANDARD {

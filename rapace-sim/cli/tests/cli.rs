@@ -221,6 +221,22 @@ fn mistakes_of_newcomers_are_met_with_advice() {
         (&["sweep", "--seeds", "9..3"], "write 3..9"),
         (&["sweep", "--seeds", "9..9"], "write 9..10"),
         (&["sweep", "--seeds", "9"], "write 9..10"),
+        (
+            &["sweep", "--seeds", "18446744073709551615"],
+            "`cargo sim replay 18446744073709551615` for this one seed",
+        ),
+        (
+            &[
+                "sweep",
+                "--seeds",
+                "18446744073709551615..18446744073709551615",
+            ],
+            "`cargo sim replay 18446744073709551615` for this one seed",
+        ),
+        (
+            &["sweep", "--seeds", "18446744073709551615.."],
+            "`cargo sim replay 18446744073709551615`",
+        ),
         (&["sweep", "--seeds", "-1..4"], "0..10000"),
         (
             &["sweep", "--seeds", "0..99999999999999999999"],
@@ -243,6 +259,42 @@ fn mistakes_of_newcomers_are_met_with_advice() {
         let output = sim(wrong);
         assert_eq!(output.status.code(), UNUSABLE, "{wrong:?}");
         assert!(err(&output).contains(advice), "{wrong:?}: {}", err(&output));
+    }
+}
+
+/// A run in which nothing can go wrong looks like one in which nothing did.
+#[test]
+fn faults_that_name_what_there_is_not_are_refused() {
+    for (world, fault, why) in [
+        ("standard", "at 1ms: kill nobody", "no process `nobody`"),
+        (
+            "row_04_unread_stream",
+            "at 1ms: cut link nothing",
+            "no link `nothing`",
+        ),
+    ] {
+        let plan = format!("world = {world:?}\nseed = 1\nfaults = [{fault:?}]\n");
+        let plan = file("nobody", &format!("{world}.toml"), &plan);
+        for command in ["replay", "run", "show", "shrink"] {
+            let output = sim(&[command, plan.to_str().expect("paths are UTF-8")]);
+            assert_eq!(output.status.code(), UNUSABLE, "{command} {world}");
+            let told = err(&output);
+            assert!(told.contains(why) && told.contains(".toml`: "), "{told}");
+        }
+    }
+}
+
+/// A folder of no scenario is no success.
+#[test]
+fn an_empty_folder_of_scenarios_is_refused() {
+    let readme = file("empty/scenarios", "README.md", "Later.");
+    let project = readme.ancestors().nth(2).expect("it is in a folder");
+    for args in [&["run", "--all"][..], &["list"]] {
+        let output = command(args).current_dir(project).output();
+        let output = output.expect("cargo-sim starts");
+        assert_eq!(output.status.code(), UNUSABLE, "{args:?}");
+        let told = err(&output);
+        assert!(told.contains("has no scenario"), "{told}");
     }
 }
 
