@@ -58,6 +58,10 @@ pub fn test(options: &Options, world: fn(WorldBuilder) -> WorldBuilder) {
         replay(options, world, seed);
         return;
     }
+    assert!(
+        std::env::var_os(FAULTS_VARIABLE).is_none(),
+        "{FAULTS_VARIABLE} needs a {SEED_VARIABLE}"
+    );
     assert!(options.seeds > 0, "`seeds = 0` would test nothing");
     let of_seed = |seed| built(options, world, seed);
     let report = sweep(&Sweep::over(0..options.seeds), of_seed, |_| {});
@@ -71,11 +75,10 @@ pub fn test(options: &Options, world: fn(WorldBuilder) -> WorldBuilder) {
         report.seeds,
         missed.join(", ")
     );
-    if let Some(never) = report.asked.iter().position(|seeds| *seeds == 0) {
+    if let Some((never, _)) = report.asked.iter().find(|(_, seeds)| **seeds == 0) {
         panic!(
-            "with none of {} seeds did `{}` find anything to hit; `may_miss` would allow it",
-            report.seeds,
-            built(options, world, 0).planned().faults[never]
+            "with none of {} seeds did `{never}` find anything to hit; `may_miss` would allow it",
+            report.seeds
         );
     }
 }
@@ -102,6 +105,9 @@ fn replay(options: &Options, world: fn(WorldBuilder) -> WorldBuilder, seed: u64)
     let mut built = built(options, world, seed);
     if let Ok(kept) = std::env::var(FAULTS_VARIABLE) {
         built = keeping(built, &kept);
+        if let Err(why) = built.check() {
+            panic!("{FAULTS_VARIABLE}: {why}");
+        }
     }
     // Twice, so that a failure of determinism is seen again, too.
     let report = built.trace(true).run_twice();
@@ -226,7 +232,7 @@ fn matter(drawn: usize, shrunk: Option<&Shrunk>) -> String {
     let Some(shrunk) = shrunk.filter(|_| drawn > 0) else {
         return match drawn {
             0 => "it takes no fault".to_owned(),
-            _ => format!("with all {drawn} faults that the seed draws"),
+            _ => format!("with all {drawn} faults of this seed"),
         };
     };
     let kept = match shrunk.kept.len() {
@@ -238,7 +244,7 @@ fn matter(drawn: usize, shrunk: Option<&Shrunk>) -> String {
         0 => "",
         _ => ", here made simple",
     };
-    format!("it takes {kept} of the {drawn} faults that the seed draws{simpler}")
+    format!("it takes {kept} of the {drawn} faults of this seed{simpler}")
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! a session with it, publishes that once it is ready, and starts the plugin anew after it went
 //! down. A plugin whose session has ended exits.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -14,6 +15,7 @@ use rapace_transport::LinkError;
 use crate::engine::process::LifeCell;
 use crate::engine::tasks::TaskKind;
 use crate::link;
+use crate::panics::{self, Caught};
 use crate::process::Process;
 use crate::report::Oracle;
 use crate::stage::{Peering, Stage, Wish};
@@ -54,10 +56,10 @@ pub(crate) fn start(stage: &Arc<Stage>, process: usize) -> Process {
         }
     }
     if let Some(main) = &stage.programs[process].main {
-        let running = main(here.clone());
-        let ends = here.clone();
+        let (main, ends) = (main.clone(), here.clone());
         let task = Box::pin(async move {
-            running.await;
+            // Here, so that it is this task that panics, if what makes the future does.
+            main(ends.clone()).await;
             ends.stage.changed(&ends.life, ProcessChange::Finished);
         });
         stage.engine.spawn(&here.life, kind, "main", task);
@@ -185,8 +187,8 @@ fn connect(stage: &Arc<Stage>, at: usize, host: &Process, plugin: &Process) -> O
             return None;
         }
     };
-    let accepted = builder(plugin).accept(there);
-    let connected = builder(host).connect(here);
+    let accepted = builder(plugin)?.accept(there);
+    let connected = builder(host)?.connect(here);
     let (host_side, plugin_side) = match (connected, accepted) {
         (Ok(host_side), Ok(plugin_side)) => (host_side, plugin_side),
         (Err(error), _) | (_, Err(error)) => {
@@ -220,16 +222,26 @@ async fn attend(plugin: Process, at: usize, session: Session) {
     });
 }
 
-fn builder(process: &Process) -> SessionBuilder {
-    let program = &process.stage.programs[process.life.process.index];
+/// `None` when a service cannot be made.
+fn builder(process: &Process) -> Option<SessionBuilder> {
+    let stage = &process.stage;
+    let program = &stage.programs[process.life.process.index];
     let mut builder = Session::builder()
         .name(process.name())
         .limits(program.limits.clone())
         .runtime(process.runtime.clone());
     for service in &program.services {
-        builder = builder.serve_shared(service(process));
+        let Ok(service) = catch_unwind(AssertUnwindSafe(|| service(process))) else {
+            if let Some(Caught { message, place }) = panics::take().pop() {
+                let text = format!("{} cannot start: {message}", process.name());
+                stage.fail_at(Oracle::Assertion, text, place);
+            }
+            return None;
+        };
+        stage.serves(service.descriptor());
+        builder = builder.serve_shared(service);
     }
-    builder
+    Some(builder)
 }
 
 /// A new life of a link.

@@ -66,7 +66,8 @@ impl Program {
     /// Its handlers may panic with a message that has this text in it; every text has the empty one.
     ///
     /// A handler's panic is an answer to its caller and the process goes on, but mostly it is a bug,
-    /// so it fails the world unless this is said. That holds for tasks of `tokio::spawn`, too. A
+    /// so it fails the world unless this is said. That holds for tasks of `tokio::spawn`, too, which
+    /// no empty text announces. A
     /// panic of a main function or of a task of [`Process::spawn`] fails the world always.
     pub fn may_panic(mut self, text: impl Into<String>) -> Self {
         self.panics.push(text.into());
@@ -75,6 +76,15 @@ impl Program {
 
     pub(crate) fn expects(&self, message: &str) -> bool {
         self.panics.iter().any(|text| message.contains(&**text))
+    }
+
+    /// As [`Program::expects`], for tasks of tokio's, of which nobody gets an answer: the empty text
+    /// does not speak of them.
+    pub(crate) fn expects_of_tasks(&self, message: &str) -> bool {
+        let texts = self.panics.iter();
+        texts
+            .filter(|text| !text.is_empty())
+            .any(|text| message.contains(&**text))
     }
 
     /// What happens after it went down, for plugins. Default: [`Restart::default`].

@@ -26,10 +26,10 @@ pub struct Report {
     /// did. The others waited for something that never came, or found nothing to hit.
     #[serde(default)]
     pub hit: Vec<usize>,
-    /// Of each fault that was given with [`WorldBuilder::fault`](crate::WorldBuilder::fault) whether
-    /// it took effect; `None` for one that is not in the plan any more. Empty where they may miss.
+    /// Whether each fault of the plan that was given with
+    /// [`WorldBuilder::fault`](crate::WorldBuilder::fault) took effect; empty where they may miss.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub asked: Vec<Option<bool>>,
+    pub asked: Vec<(String, bool)>,
     /// How many calls were watched, and how they ended.
     pub calls: CallCount,
     /// Polls of tasks and events of links and timers.

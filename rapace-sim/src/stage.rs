@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rapace_session::Session;
+use rapace_session::codegen::ServiceDescriptor;
 use tokio::sync::watch;
 
 use crate::engine::Engine;
@@ -30,6 +31,8 @@ pub(crate) struct Stage {
     wished: AtomicBool,
     found: Mutex<Found>,
     calls: AtomicU64,
+    /// What is served anywhere: traces are read with it.
+    served: Mutex<Vec<&'static ServiceDescriptor>>,
     /// The most words of shared memory that a process had not released when it died.
     pub(crate) unreleased: AtomicUsize,
 }
@@ -152,12 +155,27 @@ impl Stage {
             wished: AtomicBool::new(false),
             found: Mutex::default(),
             calls: AtomicU64::new(0),
+            served: Mutex::new(vec![rapace_session::introspection()]),
             unreleased: AtomicUsize::new(0),
         })
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody serves this.
+    pub(crate) fn serves(&self, service: &'static ServiceDescriptor) {
+        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        if !served.iter().any(|known| std::ptr::eq(*known, service)) {
+            served.push(service);
+        }
+    }
+
+    /// What has been served, and what every session serves.
+    pub(crate) fn served(&self) -> Vec<&'static ServiceDescriptor> {
+        let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        served.clone()
     }
 
     pub(crate) fn note(&self, entry: Entry) {

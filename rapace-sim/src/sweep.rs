@@ -69,9 +69,8 @@ pub struct SweepReport {
     pub faults: BTreeMap<String, FaultCount>,
     /// Calls that were watched.
     pub calls: u64,
-    /// With how many seeds each fault took effect that was given with
-    /// [`WorldBuilder::fault`], in that order.
-    pub asked: Vec<u64>,
+    /// With how many seeds each fault took effect that was given with [`WorldBuilder::fault`].
+    pub asked: BTreeMap<String, u64>,
 }
 
 impl SweepReport {
@@ -89,11 +88,8 @@ impl SweepReport {
             sum.planned += count.planned;
             sum.hit += count.hit;
         }
-        if self.asked.len() < report.asked.len() {
-            self.asked.resize(report.asked.len(), 0);
-        }
-        for (seeds, hit) in self.asked.iter_mut().zip(&report.asked) {
-            *seeds += u64::from(*hit == Some(true));
+        for (fault, hit) in &report.asked {
+            *self.asked.entry(fault.clone()).or_default() += u64::from(*hit);
         }
         if !report.is_ok() {
             // Which threads are how far must not decide which failures are told.

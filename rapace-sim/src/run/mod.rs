@@ -19,6 +19,7 @@ use crate::fault::{Since, What, When};
 use crate::lives;
 use crate::panics::Caught;
 use crate::plan::Plan;
+use crate::program::Program;
 use crate::report::{FaultCount, Oracle};
 use crate::stage::{Stage, Wish};
 use crate::time::Nanos;
@@ -210,7 +211,7 @@ impl Run {
     fn settle(&mut self) {
         let now = self.stage.engine.now();
         self.phase = Phase::Settling {
-            until: now + self.deadlines.settle_ns,
+            until: now.saturating_add(self.deadlines.settle_ns),
         };
         self.events_awaited.clear();
         self.await_events();
@@ -373,7 +374,8 @@ impl Rules for Run {
             }
             None => {
                 let text = format!("a task of tokio's panicked: {}", panic.message);
-                (programs.iter().any(|one| one.expects(&panic.message)), text)
+                let expected = |one: &Program| one.expects_of_tasks(&panic.message);
+                (programs.iter().any(expected), text)
             }
         };
         if !expected {

@@ -226,19 +226,10 @@ fn response(frame: &SentFrame, schema: Option<&MethodSchema>) -> String {
     }
 }
 
-/// The methods of all services that the world's programs serve, and of the one that every session
-/// does.
+/// The methods of all services that were served.
 fn methods(stage: &Arc<Stage>) -> BTreeMap<u32, (String, MethodSchema)> {
-    let mut descriptors = vec![rapace_session::introspection()];
-    for (process, program) in stage.programs.iter().enumerate() {
-        let life = stage.engine.processes()[process].life.clone();
-        let kind = crate::engine::tasks::TaskKind::Daemon;
-        let here = crate::process::Process::new(stage.clone(), life, kind);
-        let services = program.services.iter();
-        descriptors.extend(services.map(|service| service(&here).descriptor()));
-    }
     let mut methods = BTreeMap::new();
-    for method in descriptors.iter().flat_map(|service| service.methods()) {
+    for method in stage.served().iter().flat_map(|service| service.methods()) {
         if let Ok(info) = method.info() {
             let name = method.spec().full_name();
             methods.insert(info.id.0, (name, info.schema.clone()));

@@ -89,23 +89,27 @@ impl WorldBuilder {
         Ok(())
     }
 
-    /// Of each fault that was asked for whether it hit: nothing of those that are left out.
-    pub(super) fn asked_hit(&self, hit: &[usize]) -> Vec<Option<bool>> {
+    /// The faults that were asked for and are in the plan, and whether they hit.
+    pub(super) fn asked_hit(&self, hit: &[usize]) -> Vec<(String, bool)> {
         if self.asked.missing == Missing::Fine {
             return Vec::new();
         }
-        let planned = |fault: &Fault| self.plan.faults.iter().position(|one| one == fault);
-        let asked = self.asked.faults.iter();
+        let mut planned: Vec<(usize, &Fault)> = self.plan.faults.iter().enumerate().collect();
+        let mut asked = Vec::new();
+        for fault in &self.asked.faults {
+            // Each place once, as two faults may be the same.
+            if let Some(found) = planned.iter().position(|(_, one)| *one == fault) {
+                let (at, _) = planned.remove(found);
+                asked.push((fault.to_string(), hit.contains(&at)));
+            }
+        }
         asked
-            .map(|fault| planned(fault).map(|at| hit.contains(&at)))
-            .collect()
     }
 
     /// A run without any other failure fails when a fault hit nothing that was meant to.
     pub(super) fn judge_missing(&self, mut report: Report) -> Report {
         if self.asked.missing == Missing::Fails && report.is_ok() {
-            let missed = self.asked.faults.iter().zip(&report.asked);
-            let missed = missed.filter(|(_, hit)| **hit == Some(false));
+            let missed = report.asked.iter().filter(|(_, hit)| !hit);
             let failures = missed.map(|(fault, _)| Failure {
                 at: report.virtual_time,
                 oracle: Oracle::Missed,

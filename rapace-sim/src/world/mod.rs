@@ -10,10 +10,11 @@ mod asked;
 mod run;
 
 use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::fault::{Fault, What, When};
 use crate::link::{LinkConfig, LinkKind};
-use crate::panics::Quiet;
+use crate::panics::{self, Caught, Quiet};
 use crate::plan::{Cast, CastLink, Plan};
 use crate::program::Program;
 use crate::report::{Failure, Oracle, Report};
@@ -165,9 +166,11 @@ impl WorldBuilder {
         self
     }
 
-    /// The faults that the seed draws for this world: see [`Plan::swarm`].
+    /// The faults that the seed draws for this world, beside those that were given by hand until
+    /// now: see [`Plan::swarm`].
     pub fn swarm(self) -> Self {
-        let plan = Plan::swarm(self.plan.seed, &self.cast());
+        let mut plan = Plan::swarm(self.plan.seed, &self.cast());
+        plan.faults.splice(0..0, self.asked.faults.iter().cloned());
         self.plan(plan)
     }
 
@@ -248,6 +251,11 @@ impl WorldBuilder {
         if let Err(why) = checked.and_then(|()| self.check_names(&self.asked.faults)) {
             panic!("{why}");
         }
+        assert!(
+            tokio::runtime::Handle::try_current().is_err(),
+            "a world has a runtime of its own and cannot run inside of another one: run it in a plain \
+             #[test] fn"
+        );
         let quiet = Quiet::begin();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -255,10 +263,19 @@ impl WorldBuilder {
             .build()
             .expect("a runtime without I/O needs nothing of the system");
         // Without tokio's budget: it would have tasks of ours yield to others of tokio's.
-        let report = runtime.block_on(tokio::task::unconstrained(self.run_here()));
+        let world = tokio::task::unconstrained(self.run_here());
+        let report = catch_unwind(AssertUnwindSafe(|| runtime.block_on(world)));
+        let panic = panics::take().pop();
         drop(runtime);
         drop(quiet);
-        self.judge_missing(report)
+        match (report, panic) {
+            (Ok(report), _) => self.judge_missing(report),
+            (Err(_), Some(Caught { message, place })) => {
+                let place = place.unwrap_or_default();
+                panic!("the world broke off: {message} ({place})");
+            }
+            (Err(panic), None) => resume_unwind(panic),
+        }
     }
 
     /// Runs the world twice and compares.

@@ -76,7 +76,7 @@ fn a_failure_names_seed_cause_and_the_command_that_replays_it() {
     for part in [
         "plugins do not die",
         "attribute.rs:",
-        "faults that the seed draws",
+        "faults of this seed",
         "RAPACE_SIM_SEED=",
         "RAPACE_SIM_FAULTS=",
         "cargo test -p my-plugins attribute::credulous -- --exact",
@@ -90,7 +90,7 @@ fn a_failure_names_seed_cause_and_the_command_that_replays_it() {
 #[cfg(unix)]
 const CHILD: &str = "RAPACE_SIM_TEST_REPLAY";
 
-/// The faults of a message are not those that the seed draws, so the command has to say them.
+/// The faults of a message are simpler than those of the seed, so the command has to say them.
 #[cfg(unix)]
 #[test]
 fn the_command_of_a_failure_shows_the_same_failure() {
@@ -124,7 +124,7 @@ fn the_command_of_a_failure_shows_the_same_failure() {
     assert!(!output.status.success(), "{output:?}");
     let replayed = String::from_utf8_lossy(&output.stdout).into_owned();
     // The same faults, and the same failure at the same time.
-    let (_, faults) = text.split_once("the seed draws").expect("the faults");
+    let (_, faults) = text.split_once("of this seed").expect("the faults");
     let faults = faults.lines().skip(1).take_while(|line| !line.is_empty());
     let mut count = 0;
     for fault in faults {

@@ -4,7 +4,7 @@ use rapace_sim::harness::{self, Options};
 use rapace_sim::{
     LinkConfig, Nanos, Oracle, Program, Sweep, What, When, World, WorldBuilder, sweep,
 };
-use rapace_testbed::TestbedClient;
+use rapace_testbed::{Subject, TestbedClient, TestbedServer};
 
 use crate::{kill, testbed};
 
@@ -118,9 +118,75 @@ fn filled(with: WorldBuilder) -> WorldBuilder {
 #[test]
 fn a_fault_of_a_test_has_to_hit_with_one_seed_only() {
     harness::test(&options(30), |with| {
-        let late = if with.seed_number() == 7 { 5 } else { 5_000 };
-        filled(with).fault(at(late), kill("plugin"))
+        let long = with.seed_number() == 7;
+        let host = Program::new().main(move |host| async move {
+            host.sleep(Nanos::from_millis(if long { 6_000 } else { 50 }))
+                .await;
+        });
+        let world = with.host("host", host).plugin("plugin", testbed());
+        let world = world.fault(at(5_000), kill("plugin"));
+        // Others may have faults of their own.
+        if long {
+            world.fault(at(5), kill("plugin"))
+        } else {
+            world
+        }
     });
+}
+
+#[test]
+fn faults_that_are_drawn_come_beside_those_that_were_given() {
+    let given = |seed| world().seed(seed).fault(at(5_000), kill("plugin"));
+    let mut drawn = (0..20).map(|seed| given(seed).swarm());
+    let drawn = drawn.find(|world| world.planned().faults.len() > 1);
+    let world = drawn.expect("some seed draws faults");
+    assert_eq!(world.planned().faults[0].when, at(5_000));
+    let report = world.run();
+    assert_eq!(report.asked, [("at 5s: kill plugin".to_owned(), false)]);
+}
+
+#[test]
+fn of_two_equal_faults_the_second_may_find_nothing() {
+    let world = world().fault(at(5), kill("plugin"));
+    let asked = world.fault(at(5), kill("plugin")).run().asked;
+    let hits: Vec<bool> = asked.into_iter().map(|(_, hit)| hit).collect();
+    assert_eq!(hits, [true, false]);
+}
+
+#[tokio::test]
+#[should_panic(expected = "run it in a plain #[test] fn")]
+async fn a_world_within_a_runtime_says_what_to_do() {
+    world().run();
+}
+
+#[test]
+fn what_panics_while_a_process_starts_is_a_failure_of_that_process() {
+    let idle = || {
+        Program::new().main(|host| async move {
+            host.sleep(Nanos::from_millis(50)).await;
+        })
+    };
+    let says = |host: Program, plugin: Program| {
+        let world = World::builder().host("host", host).plugin("plugin", plugin);
+        let report = world.trace(true).run();
+        let failure = &report.failures[0];
+        assert_eq!(failure.oracle, Oracle::Assertion);
+        assert!(failure.place.is_some(), "{failure}");
+        failure.text.clone()
+    };
+    let broken =
+        || Program::new().serve_with(|_| -> TestbedServer<Subject> { panic!("no config") });
+    assert_eq!(says(idle(), broken()), "plugin cannot start: no config");
+    assert_eq!(says(broken(), testbed()), "host cannot start: no config");
+    let broken = || Program::new().main(|_| -> std::future::Ready<()> { panic!("no arguments") });
+    assert_eq!(
+        says(idle(), broken()),
+        "main of plugin panicked: no arguments"
+    );
+    assert_eq!(
+        says(broken(), testbed()),
+        "main of host panicked: no arguments"
+    );
 }
 
 #[test]

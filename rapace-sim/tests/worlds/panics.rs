@@ -62,6 +62,8 @@ fn a_panic_of_a_task_of_tokios_is_a_failure() {
         "a task of tokio's panicked: nobody hears this"
     );
     spawning(Program::new().may_panic("nobody hears")).check();
+    // Who allows handlers everything has not spoken of tasks.
+    assert!(!spawning(Program::new().may_panic("")).is_ok());
 }
 
 /// What is dropped with a process that was killed.
