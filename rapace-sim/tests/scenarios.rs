@@ -235,7 +235,11 @@ fn saved_failures_stay_fixed() {
             has_all(world.clone());
             world.trace(true).run_twice()
         } else {
-            let scenario = read(&root().join(format!("scenarios/{}.toml", saved.world)));
+            let files = saved.scenario_files(&path, &root().join("scenarios"));
+            let Some(file) = files.iter().find(|file| file.is_file()) else {
+                panic!("{name}: there is no scenario `{}`", saved.world);
+            };
+            let scenario = read(file);
             let transport = saved.transport.unwrap_or(scenario.transports[0]);
             let services = Services::standard();
             has_all(

@@ -4,19 +4,25 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rapace_sim::Plan;
+use rapace_sim::scenario::{SavedPlan, Scenario};
+
 use crate::Unusable;
 use crate::seeds::{Seeds, seed};
 
 /// The folder of scenario files: `scenarios` here or in a folder above.
-pub(crate) fn folder() -> Option<PathBuf> {
-    let here = std::env::current_dir().ok()?;
+fn folder() -> Option<PathBuf> {
+    folder_from(&std::env::current_dir().ok()?)
+}
+
+fn folder_from(here: &Path) -> Option<PathBuf> {
     here.ancestors()
         .map(|folder| folder.join("scenarios"))
         .find(|folder| folder.is_dir())
 }
 
 /// As [`folder`], where there must be one.
-pub(crate) fn folder_needed() -> Result<PathBuf, Unusable> {
+fn folder_needed() -> Result<PathBuf, Unusable> {
     folder().ok_or_else(|| {
         let text =
             "there is no folder `scenarios` here or above; `cargo sim run FILE` takes any file";
@@ -79,6 +85,67 @@ pub(crate) fn find(name: &str) -> Result<PathBuf, Unusable> {
     found.ok_or_else(|| Unusable(nothing_like(name, folder.as_deref())))
 }
 
+/// The scenario of a saved plan that is, or will be, in the file `plan`. Names are looked up where the
+/// file is before they are where the command runs: a plan and its scenario belong together.
+pub(crate) fn find_world(plan: &Path, saved: &SavedPlan) -> Result<PathBuf, Unusable> {
+    let beside = folder_of(plan).canonicalize().ok();
+    let folder = beside.as_deref().and_then(folder_from).or_else(folder);
+    let scenarios = folder.as_deref().unwrap_or(Path::new("scenarios"));
+    let files = saved.scenario_files(plan, scenarios);
+    if let Some(file) = files.iter().find(|file| file.is_file()) {
+        return Ok(file.clone());
+    }
+    let [path, _] = files;
+    let why = if is_path(Path::new(&saved.world)) {
+        format!(
+            "there is no file `{}` (a path is seen from the folder of the plan)",
+            path.display()
+        )
+    } else {
+        nothing_like(&saved.world, folder.as_deref())
+    };
+    let plan = plan.display();
+    Err(Unusable(format!(
+        "the world of the saved plan `{plan}`: {why}"
+    )))
+}
+
+/// What a saved plan in the file `plan` calls the scenario of another file: its name, if that finds the
+/// file, else the path from one to the other.
+pub(crate) fn world_of_plan(plan: &Path, file: &Path, scenario: &Scenario) -> String {
+    let mut named = SavedPlan::standard("", Plan::default());
+    named.world.clone_from(&scenario.name);
+    let is_named = scenario.name != SavedPlan::STANDARD
+        && find_world(plan, &named).is_ok_and(|other| is_same(file, &other));
+    if is_named {
+        return scenario.name.clone();
+    }
+    let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let folder = folder_of(plan).canonicalize().ok();
+    let path = folder.and_then(|folder| pathdiff::diff_paths(&file, folder));
+    path.unwrap_or(file).display().to_string()
+}
+
+/// Whether two paths lead to one file.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// The folder that a file is in; `.` for a bare name.
+fn folder_of(file: &Path) -> &Path {
+    let parent = file.parent();
+    let parent = parent.filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+/// Whether a word is a path, and not only a name.
+fn is_path(word: &Path) -> bool {
+    word.components().count() > 1 || word.extension().is_some()
+}
+
 /// Why a name means nothing, and what might have been meant.
 fn nothing_like(name: &str, folder: Option<&Path>) -> String {
     let path = Path::new(name);
@@ -101,8 +168,7 @@ fn nothing_like(name: &str, folder: Option<&Path>) -> String {
         Err(why) if name.chars().all(|c| c.is_ascii_digit() || c == '_') => return why,
         Err(_) => {}
     }
-    let is_path = path.components().count() > 1 || path.extension().is_some();
-    let what = if is_path {
+    let what = if is_path(path) {
         "there is no file"
     } else {
         "there is no file and no scenario"

@@ -7,7 +7,7 @@ use rapace_sim::LinkKind;
 use rapace_sim::scenario::{SavedPlan, Scenario, Services, Verdict};
 
 use crate::args::RunArgs;
-use crate::names::{find, scenarios};
+use crate::names::{find, scenarios, world_of_plan};
 use crate::output;
 use crate::progress::{Progress, counted, grouped};
 use crate::seeds::Shard;
@@ -35,13 +35,14 @@ pub(crate) fn run(args: &RunArgs) -> Done {
             (Script::Scenario(scenario), _) => {
                 let mut runs = Runs {
                     name: world_name(path, &scenario),
+                    file: path,
                     scenario: &scenario,
                     args,
                     progress: &mut progress,
                 };
                 all_fine &= runs.all()?;
             }
-            (Script::Plan(saved), Some(name)) => all_fine &= plan(name, saved, args)?,
+            (Script::Plan(saved), Some(name)) => all_fine &= plan(name, path, saved, args)?,
             (Script::Plan(_), None) => {
                 return Err(Unusable(format!(
                     "{} is a saved plan, and those are kept in scenarios/regressions",
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &RunArgs) -> Done {
     Ok(all_fine)
 }
 
-fn plan(name: &str, saved: SavedPlan, args: &RunArgs) -> Done {
+fn plan(name: &str, path: &Path, saved: SavedPlan, args: &RunArgs) -> Done {
     if args.seeds.is_some() || args.crash_everywhere {
         return Err(Unusable(format!(
             "`{name}` is a saved plan, which has one seed and its faults; `--seeds` and \
@@ -66,15 +67,16 @@ fn plan(name: &str, saved: SavedPlan, args: &RunArgs) -> Done {
         seed: args.seed,
     };
     Ok(single::replayed(
-        &Subject::saved(name, saved, choice)?,
+        &Subject::saved(name, path, saved, choice)?,
         args.trace,
     ))
 }
 
 /// The runs of one scenario.
 struct Runs<'a> {
-    /// What finds it again.
+    /// What commands call it.
     name: String,
+    file: &'a Path,
     scenario: &'a Scenario,
     args: &'a RunArgs,
     progress: &'a mut Progress,
@@ -215,17 +217,17 @@ impl Runs<'_> {
         for problem in &verdict.problems {
             say!("  - {problem}");
         }
-        let saved = SavedPlan {
-            about: verdict.problems.first().cloned().unwrap_or_default(),
-            world: self.name.clone(),
-            transport: Some(transport),
-            plan: verdict.report.plan.clone(),
-        };
         let folder = Path::new(FOLDER);
         let (name, over) = (&self.scenario.name, transport.name());
         let path = folder.join(format!("{name}-{over}-{at}.toml"));
         // What is wrong with the folder is said by the write.
         let _ = fs::create_dir_all(folder);
+        let saved = SavedPlan {
+            about: verdict.problems.first().cloned().unwrap_or_default(),
+            world: world_of_plan(&path, self.file, self.scenario),
+            transport: Some(transport),
+            plan: verdict.report.plan.clone(),
+        };
         write(&path, &saved.to_string())?;
         say!("  see it again: {}", replay_again(&path.to_string_lossy()));
         Ok(())

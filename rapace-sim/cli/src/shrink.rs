@@ -1,5 +1,6 @@
 //! `shrink`: from a failure to the faults that matter, and how far that is.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rapace_sim::scenario::SavedPlan;
@@ -8,6 +9,7 @@ use rapace_sim::{Shrunk, WorldBuilder};
 
 use crate::Done;
 use crate::args::ShrinkArgs;
+use crate::names::world_of_plan;
 use crate::progress::{Progress, counted};
 use crate::single::write;
 use crate::subject::{Subject, World, replay_again};
@@ -34,10 +36,15 @@ pub(crate) fn shrink(args: &ShrinkArgs) -> Done {
     say!("fails {about}");
     let mut saved = SavedPlan::standard(about, shrunk.plan);
     if let World::Scenario {
-        name, transport, ..
+        scenario,
+        file,
+        transport,
+        ..
     } = &subject.world
     {
-        saved.world.clone_from(name);
+        // What is only printed may be written to a file here.
+        let plan = args.out.as_deref().unwrap_or(Path::new("plan.toml"));
+        saved.world = world_of_plan(plan, file, scenario);
         saved.transport = Some(*transport);
     }
     say!("\n{saved}");

@@ -8,7 +8,7 @@ use rapace_sim::scenario::{SavedPlan, Scenario, ScriptError, Services};
 use rapace_sim::{LinkKind, Plan, Report, WorldBuilder, standard};
 
 use crate::Unusable;
-use crate::names::{find, quoted};
+use crate::names::{find, find_world, is_same, quoted};
 use crate::seeds::seed;
 
 /// Something that can be run.
@@ -27,8 +27,7 @@ pub(crate) enum World {
     /// A scenario over one transport.
     Scenario {
         scenario: Box<Scenario>,
-        /// What saved plans call it: its name, or a path where that would not be found.
-        name: String,
+        file: PathBuf,
         transport: LinkKind,
         /// Whether the faults are the scenario's own, so that its expectations hold.
         is_own: bool,
@@ -111,16 +110,12 @@ fn not_read(path: &Path, error: &ScriptError) -> Unusable {
     Unusable(format!("{error}{hint}"))
 }
 
-/// What finds the scenario of a file again: its name, if that finds the file, else the path.
+/// What commands call the scenario of a file: its name, if that finds the file, else the path.
 pub(crate) fn world_name(path: &Path, scenario: &Scenario) -> String {
-    let same = |other: PathBuf| {
-        let same = path.canonicalize().ok()? == other.canonicalize().ok()?;
-        same.then_some(())
-    };
-    match find(&scenario.name).ok().and_then(same) {
-        Some(()) => scenario.name.clone(),
-        None => path.display().to_string(),
+    if find(&scenario.name).is_ok_and(|other| is_same(path, &other)) {
+        return scenario.name.clone();
     }
+    path.display().to_string()
 }
 
 /// The command that runs a scenario again.
@@ -180,7 +175,7 @@ impl Subject {
         }
         let path = find(name)?;
         match script(&path)? {
-            Script::Plan(saved) => Subject::saved(name, saved, choice),
+            Script::Plan(saved) => Subject::saved(name, &path, saved, choice),
             Script::Scenario(scenario) => {
                 let transport = transports(&scenario, choice.transport)?[0];
                 let plan = scenario.plan(choice.seed.unwrap_or(scenario.seed));
@@ -189,7 +184,7 @@ impl Subject {
                     again: run_again(&name, transport, plan.seed),
                     world: World::Scenario {
                         scenario,
-                        name,
+                        file: path,
                         transport,
                         is_own: true,
                     },
@@ -199,21 +194,27 @@ impl Subject {
         }
     }
 
-    /// A saved plan that was found by this name. Its faults may name only what its world has: one that
+    /// A saved plan that was found by this name, in this file. Its faults may name only what its world has: one that
     /// can never hit anything shows nothing.
     pub(crate) fn saved(
         name: &str,
+        path: &Path,
         saved: SavedPlan,
         choice: Choice<'_>,
     ) -> Result<Self, Unusable> {
-        let subject = Subject::of_plan(name, saved, choice)?;
+        let subject = Subject::of_plan(name, path, saved, choice)?;
         match subject.builder().check() {
             Ok(()) => Ok(subject),
             Err(why) => Err(Unusable(format!("the saved plan `{name}`: {why}"))),
         }
     }
 
-    fn of_plan(name: &str, saved: SavedPlan, choice: Choice<'_>) -> Result<Self, Unusable> {
+    fn of_plan(
+        name: &str,
+        path: &Path,
+        saved: SavedPlan,
+        choice: Choice<'_>,
+    ) -> Result<Self, Unusable> {
         let again = replay_again(name);
         let what = format!("the saved plan `{name}`");
         if saved.world == SavedPlan::STANDARD {
@@ -233,8 +234,8 @@ impl Subject {
                 "{what} is for `{wanted}`; take `transport` out of the file to have `{other}`"
             )));
         }
-        let path = find(&saved.world)?;
-        let Script::Scenario(scenario) = script(&path)? else {
+        let file = find_world(path, &saved)?;
+        let Script::Scenario(scenario) = script(&file)? else {
             return Err(Unusable(format!(
                 "the world of {what} must be a scenario, and `{}` is a saved plan, too",
                 saved.world
@@ -248,7 +249,7 @@ impl Subject {
         Ok(Subject {
             world: World::Scenario {
                 scenario,
-                name: saved.world,
+                file,
                 transport,
                 is_own: false,
             },

@@ -621,6 +621,28 @@ fn shrinking_says_what_it_came_to_and_saves_a_plan_that_fails() {
         "{}",
         out(&again)
     );
+    // It does so from every folder, and wherever it was made.
+    let elsewhere = file("shrink/else/where", "README.md", "");
+    let elsewhere = elsewhere.parent().expect("it is in a folder");
+    let at = |folder: &Path, args: &[&str]| {
+        let output = command(args).current_dir(folder).output();
+        output.expect("cargo-sim starts")
+    };
+    let folder = scenario.parent().expect("it is in a folder");
+    let plan = "else/plan.toml";
+    let output = at(folder, &["shrink", "slow.toml", "--out", plan]);
+    assert_eq!(output.status.code(), FOUND, "{}", err(&output));
+    let kept = std::fs::read_to_string(folder.join(plan)).expect("the plan is written");
+    assert!(kept.contains(r#"world = "../slow.toml""#), "{kept}");
+    let again = at(elsewhere, &["replay", "../plan.toml"]);
+    assert_eq!(again.status.code(), FOUND, "{}", err(&again));
+    let lost = kept.replace("../slow", "slow");
+    std::fs::write(folder.join(plan), lost).expect("the plan can be written");
+    let lost = at(elsewhere, &["replay", "../plan.toml"]);
+    assert_eq!(lost.status.code(), UNUSABLE);
+    let told = err(&lost);
+    let why = "the world of the saved plan `../plan.toml`: there is no file `../slow.toml`";
+    assert!(told.contains(why), "{told}");
     // Nothing more can be taken from it.
     let again = out(&sim(&["shrink", &path(&saved)]));
     assert!(again.starts_with("1 fault → 1, "), "{again}");

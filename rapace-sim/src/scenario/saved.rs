@@ -1,6 +1,7 @@
 //! Saved plans: failures that were found, shrunk, and are kept so that they never come back.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
@@ -30,7 +31,8 @@ use crate::plan::Plan;
 pub struct SavedPlan {
     /// What went wrong, for people.
     pub about: String,
-    /// The world: [`SavedPlan::STANDARD`], or the name of a scenario.
+    /// The world: [`SavedPlan::STANDARD`], or a scenario's name or path, which
+    /// [`SavedPlan::scenario_files`] resolves.
     pub world: String,
     /// The transport, for scenarios.
     pub transport: Option<LinkKind>,
@@ -61,6 +63,28 @@ impl SavedPlan {
     /// The first thing that cannot be understood, with its place.
     pub fn parse(name: &str, text: &str) -> Result<SavedPlan, ScriptError> {
         read(text).map_err(|problem| problem.at(name, text))
+    }
+
+    /// Where its scenario may be, which is in the first of these files that exists: `world` is a path,
+    /// seen from the folder of the file `plan`, or a name in the folder `scenarios`. Looks at no file.
+    ///
+    /// ```
+    /// use std::path::Path;
+    /// use rapace_sim::scenario::SavedPlan;
+    ///
+    /// let saved = SavedPlan::parse("plan.toml", "world = '../x.toml'\nseed = 1").unwrap();
+    /// let [path, _] = saved.scenario_files(Path::new("found/plan.toml"), Path::new("scenarios"));
+    /// assert_eq!(path, Path::new("found/../x.toml"));
+    ///
+    /// let saved = SavedPlan::parse("plan.toml", "world = 'x'\nseed = 1").unwrap();
+    /// let [_, name] = saved.scenario_files(Path::new("found/plan.toml"), Path::new("scenarios"));
+    /// assert_eq!(name, Path::new("scenarios/x.toml"));
+    /// ```
+    pub fn scenario_files(&self, plan: &Path, scenarios: &Path) -> [PathBuf; 2] {
+        [
+            plan.with_file_name(&self.world),
+            scenarios.join(format!("{}.toml", self.world)),
+        ]
     }
 
     /// Whether a file is meant to be a saved plan rather than a scenario: it has a key that only
